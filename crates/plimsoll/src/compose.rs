@@ -1,0 +1,64 @@
+//! The router: which paths are whose.
+
+use axum::Router;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use content::Content;
+use http::header::ACCEPT;
+use http::{HeaderMap, Uri};
+use identity::Identity;
+use serde_json::json;
+use store::{Migrations, Store};
+
+use crate::apply::{Applier, route};
+use crate::fault::Fault;
+use crate::problem;
+use crate::startup::Startup;
+
+/// What the faces are made of.
+pub struct Parts {
+    /// The one way to disk.
+    pub store: Store,
+    /// The people.
+    pub identity: Identity,
+    /// The bytes.
+    pub content: Content,
+    /// The site file's hands.
+    pub applier: Applier,
+    /// What the site file said at the start.
+    pub startup: Startup,
+}
+
+/// The tables of all crates, in the order in which they refer to each other.
+pub fn migrations() -> Vec<Migrations> {
+    vec![Identity::migrations(), Content::migrations(), allocations::migrations()]
+}
+
+/// Every path, and one answer for all that are nobody's.
+pub async fn router(parts: Parts) -> Result<Router, Fault> {
+    Ok(Router::new().route("/", get(root)).fallback(nobodys))
+}
+
+/// `/`: a person is sent to what is there to read, a program gets links.
+async fn root(headers: HeaderMap) -> Response {
+    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        return Redirect::to("/docs").into_response();
+    }
+    let link = |path: &str| json!({ "href": path });
+    axum::Json(json!({ "links": {
+        "self": link("/"),
+        "native": link("/plimsoll/v1"),
+        "openapi": link("/plimsoll/v1/openapi.json"),
+        "docs": link("/docs"),
+        "allocations": link("/api/allocations/"),
+        "health": link("/healthz"),
+        "ready": link("/readyz"),
+        "metrics": link("/metrics"),
+    } }))
+    .into_response()
+}
+
+async fn nobodys(uri: Uri) -> Response {
+    problem::no_such_path(uri.path())
+}

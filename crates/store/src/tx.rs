@@ -1,0 +1,277 @@
+//! One transaction, on either database.
+//!
+//! The only type through which SQL is run. What differs between the two databases in how they are reached is here; what
+//! differs in the text is in `dialect.rs`.
+
+use std::collections::HashMap;
+
+use ledger::Catalog;
+use postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+use crate::dialect::{self, Dialect};
+use crate::{Error, Micros, Row, Value};
+
+/// The most rows that one statement inserts, and the most values that one `IN` list has: bounds the number of statements
+/// that are kept prepared, and stays far below both databases' bounds on parameters.
+const ROWS_MAX: usize = 64;
+
+/// A connection.
+pub(crate) enum Conn {
+    Sqlite(Box<rusqlite::Connection>),
+    Postgres(Box<Postgres>),
+}
+
+/// A connection to PostgreSQL and what it has prepared.
+pub(crate) struct Postgres {
+    pub client: postgres::Client,
+    pub statements: HashMap<String, postgres::Statement>,
+}
+
+impl Conn {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Conn::Sqlite(_) => Dialect::Sqlite,
+            Conn::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Runs statements without parameters.
+    pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        match self {
+            Conn::Sqlite(conn) => conn.execute_batch(sql).map_err(dialect::sqlite_error),
+            Conn::Postgres(conn) => conn.client.batch_execute(sql).map_err(dialect::postgres_error),
+        }
+    }
+
+    /// Begins a batch; answers the database's own time in microseconds where it has one.
+    pub(crate) fn begin_write(&mut self, shape: bool) -> Result<Option<Micros>, Error> {
+        let sql = self.dialect().begin_write(shape);
+        let Conn::Postgres(conn) = self else {
+            return self.batch(&sql).map(|()| None);
+        };
+        let answers = conn.client.simple_query(&sql).map_err(dialect::postgres_error)?;
+        let time = answers.iter().rev().find_map(|answer| match answer {
+            postgres::SimpleQueryMessage::Row(row) => row.get(0).and_then(|text| text.parse().ok()),
+            _ => None,
+        });
+        Ok(time)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Conn::Sqlite(_) => false,
+            Conn::Postgres(conn) => conn.client.is_closed(),
+        }
+    }
+}
+
+/// A transaction under way: the way for a noun to read and write its rows.
+pub struct Tx<'c> {
+    conn: &'c mut Conn,
+    catalog: &'c Catalog,
+    now: Micros,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(conn: &'c mut Conn, catalog: &'c Catalog, now: Micros) -> Tx<'c> {
+        Tx { conn, catalog, now }
+    }
+
+    /// When the transaction began, in microseconds since 1970.
+    pub fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// The site's resources.
+    pub fn catalog(&self) -> &'c Catalog {
+        self.catalog
+    }
+
+    /// Which database this is.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.conn.dialect()
+    }
+
+    /// Runs statements without parameters.
+    pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        self.conn.batch(sql)
+    }
+
+    /// Runs a statement that answers no rows; says how many it touched.
+    pub fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, Error> {
+        match self.conn {
+            Conn::Sqlite(conn) => {
+                let mut statement = conn.prepare_cached(sql).map_err(dialect::sqlite_error)?;
+                let touched = statement.execute(rusqlite::params_from_iter(values)).map_err(dialect::sqlite_error)?;
+                Ok(touched as u64)
+            }
+            Conn::Postgres(conn) => {
+                let statement = conn.prepare(sql)?;
+                conn.client.execute(&statement, &postgres_values(values)).map_err(dialect::postgres_error)
+            }
+        }
+    }
+
+    /// All rows of a statement. Say LIMIT: what is read is held in memory.
+    pub fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Error> {
+        match self.conn {
+            Conn::Sqlite(conn) => {
+                let mut statement = conn.prepare_cached(sql).map_err(dialect::sqlite_error)?;
+                let columns = statement.column_count();
+                let mut found = Vec::new();
+                let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(dialect::sqlite_error)?;
+                while let Some(row) = rows.next().map_err(dialect::sqlite_error)? {
+                    found.push(sqlite_row(row, columns)?);
+                }
+                Ok(found)
+            }
+            Conn::Postgres(conn) => {
+                let statement = conn.prepare(sql)?;
+                let rows = conn.client.query(&statement, &postgres_values(values)).map_err(dialect::postgres_error)?;
+                rows.iter().map(postgres_row).collect()
+            }
+        }
+    }
+
+    /// The first row of a statement.
+    pub fn query_opt(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, Error> {
+        Ok(self.query(sql, values)?.into_iter().next())
+    }
+
+    /// All rows of `sql(list)` for each list that `values` fall into: the text is the same for 1, 4, 16 and 64 values, so that
+    /// few statements are prepared. A value may stand in a list twice, so the statement must not mind.
+    pub fn query_in(&mut self, sql: impl Fn(&str) -> String, values: &[Value]) -> Result<Vec<Row>, Error> {
+        let mut found = Vec::new();
+        for part in values.chunks(ROWS_MAX) {
+            let (list, padded) = in_list(part);
+            found.extend(self.query(&sql(&list), &padded)?);
+        }
+        Ok(found)
+    }
+
+    /// Runs `sql(list)` likewise; says how many rows were touched.
+    pub fn execute_in(&mut self, sql: impl Fn(&str) -> String, values: &[Value]) -> Result<u64, Error> {
+        let mut touched = 0;
+        for part in values.chunks(ROWS_MAX) {
+            let (list, padded) = in_list(part);
+            touched += self.execute(&sql(&list), &padded)?;
+        }
+        Ok(touched)
+    }
+
+    /// Inserts rows by few statements: `INSERT INTO {into} VALUES … {after}`. All rows have as many values as the first.
+    pub fn insert_rows(&mut self, into: &str, after: &str, rows: &[Vec<Value>]) -> Result<(), Error> {
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let count = [ROWS_MAX, 16, 4, 1].into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
+            let (part, later) = rest.split_at(count);
+            let sql = insert_text(into, after, count, part[0].len());
+            let values: Vec<Value> = part.iter().flatten().cloned().collect();
+            self.execute(&sql, &values)?;
+            rest = later;
+        }
+        Ok(())
+    }
+}
+
+fn insert_text(into: &str, after: &str, rows: usize, columns: usize) -> String {
+    let mut sql = String::with_capacity(into.len() + after.len() + rows * columns * 6);
+    sql.push_str("INSERT INTO ");
+    sql.push_str(into);
+    sql.push_str(" VALUES ");
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ",(" });
+        for column in 0..columns {
+            sql.push_str(if column == 0 { "$" } else { ",$" });
+            sql.push_str(&(row * columns + column + 1).to_string());
+        }
+        sql.push(')');
+    }
+    sql.push(' ');
+    sql.push_str(after);
+    sql
+}
+
+fn in_list(values: &[Value]) -> (String, Vec<Value>) {
+    let size = [1, 4, 16, ROWS_MAX].into_iter().find(|size| *size >= values.len()).unwrap_or(ROWS_MAX);
+    let mut padded = values.to_vec();
+    padded.resize(size, values.last().cloned().unwrap_or(Value::Null));
+    let places: Vec<String> = (1..=size).map(|place| format!("${place}")).collect();
+    (format!("({})", places.join(",")), padded)
+}
+
+impl Postgres {
+    fn prepare(&mut self, sql: &str) -> Result<postgres::Statement, Error> {
+        if let Some(known) = self.statements.get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(sql).map_err(dialect::postgres_error)?;
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+}
+
+fn postgres_values(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+fn postgres_row(row: &postgres::Row) -> Result<Row, Error> {
+    let value = |(index, column): (usize, &postgres::Column)| -> Result<Value, Error> {
+        let value = match *column.type_() {
+            Type::INT8 => row.try_get::<_, Option<i64>>(index).map(Value::from),
+            Type::INT4 => row.try_get::<_, Option<i32>>(index).map(Value::from),
+            Type::BOOL => row.try_get::<_, Option<bool>>(index).map(Value::from),
+            Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index).map(Value::from),
+            _ => row.try_get::<_, Option<String>>(index).map(Value::from),
+        };
+        value.map_err(|error| Error::Broken(format!("column {}: {error}", column.name())))
+    };
+    row.columns().iter().enumerate().map(value).collect::<Result<_, _>>().map(Row)
+}
+
+fn sqlite_row(row: &rusqlite::Row, columns: usize) -> Result<Row, Error> {
+    let value = |index| -> Result<Value, Error> {
+        Ok(match row.get_ref(index).map_err(dialect::sqlite_error)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(v) => Value::Int(v),
+            ValueRef::Text(v) => Value::Text(String::from_utf8_lossy(v).into_owned()),
+            ValueRef::Blob(v) => Value::Bytes(v.to_vec()),
+            ValueRef::Real(v) => return Err(Error::Broken(format!("column {index} is {v}: no column holds fractions"))),
+        })
+    };
+    (0..columns).map(value).collect::<Result<_, _>>().map(Row)
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Value::Int(v) => ToSqlOutput::Borrowed(ValueRef::Integer(*v)),
+            Value::Bool(v) => ToSqlOutput::Borrowed(ValueRef::Integer((*v).into())),
+            Value::Text(v) => ToSqlOutput::Borrowed(ValueRef::Text(v.as_bytes())),
+            Value::Id(v) => ToSqlOutput::Owned(rusqlite::types::Value::Text(v.hyphenated().to_string())),
+            Value::Bytes(v) => ToSqlOutput::Borrowed(ValueRef::Blob(v)),
+        })
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Int(v) if *ty == Type::INT4 => i32::try_from(*v)?.to_sql(ty, out),
+            Value::Int(v) => v.to_sql(ty, out),
+            Value::Bool(v) => v.to_sql(ty, out),
+            Value::Text(v) => v.as_str().to_sql(ty, out),
+            Value::Id(v) => v.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_sql(ty, out),
+            Value::Bytes(v) => v.as_slice().to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
