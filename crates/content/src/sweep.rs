@@ -5,7 +5,7 @@
 //! **Always.** A file is removed after it was made sure that no row of `blobs` names it, or that `blobs_doomed` does. Every step
 //! may be repeated, and may run beside itself.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ledger::ClaimId;
@@ -34,17 +34,33 @@ impl Content {
         self.forget_settled().await?;
         self.free_staging(|_, _| Ok(true)).await?;
         self.sweep().await?;
-        self.register();
-        let content = self.clone();
+        self.see_to_deletes();
+        let shared = Arc::downgrade(&self.shared);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(EVERY).await;
-                if let Err(error) = content.sweep().await {
+                let Some(shared) = shared.upgrade() else { return };
+                if let Err(error) = (Content { shared }).sweep().await {
                     tracing::warn!(error = %error, "a sweep of content was given up; the next comes in a minute");
                 }
             }
         });
         Ok(())
+    }
+
+    /// The job of deletes is done here, for as long as anybody holds this content.
+    fn see_to_deletes(&self) {
+        let shared = Arc::downgrade(&self.shared);
+        self.store().work(DELETE_JOB, move |job| {
+            let content = shared.upgrade().map(|shared| Content { shared });
+            async move {
+                let payload: serde_json::Value = serde_json::from_str(&job.payload).map_err(|error| error.to_string())?;
+                let blob = payload["blob"].as_str().and_then(|text| text.parse().ok());
+                let blob: BlobId = blob.ok_or_else(|| format!("{payload} names no blob"))?;
+                let content = content.ok_or("the server is stopping")?;
+                content.delete_doomed(blob).await.map_err(|error| error.to_string())
+            }
+        });
     }
 
     /// Frees uploads whose lease is over, and what deletes have left. Beside uploads and deletes at any time.

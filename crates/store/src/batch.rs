@@ -53,9 +53,17 @@ impl Engine {
     /// Trusts nothing in memory any more.
     pub(crate) fn forget(&mut self) {
         self.book.clear();
+        self.forget_names();
+        // What others add is looked for in every batch; what this process has added still ends when it did.
+        if self.alone {
+            self.next_expiry = i64::MIN;
+        }
+    }
+
+    /// Looks up paths and the default pool anew: the shape of the tree may be another one.
+    pub(crate) fn forget_names(&mut self) {
         self.paths.clear();
         self.default_supply = None;
-        self.next_expiry = i64::MIN;
     }
 }
 
@@ -108,7 +116,7 @@ pub(crate) fn run(
     let now = batch.tx.now();
     batch.engine.book.set_now(now);
     batch.prefetch(units)?;
-    batch.expire()?;
+    batch.expire(units.iter().all(|unit| unit.steps.is_empty()))?;
     let mut answers = Vec::with_capacity(units.len());
     for unit in units {
         answers.push(batch.unit(unit)?);
@@ -136,6 +144,9 @@ impl Batch<'_, '_> {
             self.inserts.truncate(inserts);
             self.journal.truncate(journal);
             self.undo_claims();
+            if unit.is_shape() {
+                self.engine.forget_names();
+            }
             if own_rows {
                 self.tx.batch("ROLLBACK TO SAVEPOINT unit")?;
             }
@@ -419,7 +430,9 @@ impl Batch<'_, '_> {
     }
 
     /// Lets go what has expired, before anything is admitted into the room it took.
-    fn expire(&mut self) -> Result<(), Error> {
+    ///
+    /// Where others write, too, only an idle batch asks when to look again: the others cost a round trip less.
+    fn expire(&mut self, is_idle: bool) -> Result<(), Error> {
         let now = self.tx.now();
         if self.engine.alone && self.engine.next_expiry > now {
             return Ok(());
@@ -438,7 +451,7 @@ impl Batch<'_, '_> {
             self.log_claim("system:expiry", "claim.expired", Some(&claim), None);
             self.put_claim(claim.id, None, false);
         }
-        if self.engine.alone {
+        if self.engine.alone || is_idle {
             let next = "SELECT min(expires_at) FROM claims WHERE expires_at IS NOT NULL AND expires_at > $1";
             let next = self.tx.query_opt(next, &params![now])?;
             let next = next.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten();
@@ -542,7 +555,7 @@ impl Batch<'_, '_> {
     }
 
     /// Writes claims, rows and the journal so far. Balances wait for the end.
-    fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for id in std::mem::take(&mut self.order) {
             let Some(entry) = self.claims.get_mut(&id).filter(|entry| entry.dirty) else { continue };

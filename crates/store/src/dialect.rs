@@ -66,7 +66,7 @@ impl Dialect {
     pub(crate) fn for_update(self, table: &str) -> String {
         match self {
             Dialect::Sqlite => String::new(),
-            Dialect::Postgres => format!(" FOR UPDATE OF {table}"),
+            Dialect::Postgres => format!(" FOR NO KEY UPDATE OF {table}"),
         }
     }
 

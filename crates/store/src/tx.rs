@@ -3,6 +3,7 @@
 //! The only type through which SQL is run. What differs between the two databases in how they are reached is here; what
 //! differs in the text is in `dialect.rs`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use ledger::Catalog;
@@ -93,6 +94,14 @@ impl<'c> Tx<'c> {
         self.conn.dialect()
     }
 
+    /// What stands before a parameter's number.
+    fn place(&self) -> char {
+        match self.dialect() {
+            Dialect::Sqlite => '?',
+            Dialect::Postgres => '$',
+        }
+    }
+
     /// Runs statements without parameters.
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Error> {
         self.conn.batch(sql)
@@ -102,7 +111,7 @@ impl<'c> Tx<'c> {
     pub fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, Error> {
         match self.conn {
             Conn::Sqlite(conn) => {
-                let mut statement = conn.prepare_cached(sql).map_err(dialect::sqlite_error)?;
+                let mut statement = conn.prepare_cached(&numbered(sql)).map_err(dialect::sqlite_error)?;
                 let touched = statement.execute(rusqlite::params_from_iter(values)).map_err(dialect::sqlite_error)?;
                 Ok(touched as u64)
             }
@@ -117,7 +126,7 @@ impl<'c> Tx<'c> {
     pub fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Error> {
         match self.conn {
             Conn::Sqlite(conn) => {
-                let mut statement = conn.prepare_cached(sql).map_err(dialect::sqlite_error)?;
+                let mut statement = conn.prepare_cached(&numbered(sql)).map_err(dialect::sqlite_error)?;
                 let columns = statement.column_count();
                 let mut found = Vec::new();
                 let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(dialect::sqlite_error)?;
@@ -144,7 +153,7 @@ impl<'c> Tx<'c> {
     pub fn query_in(&mut self, sql: impl Fn(&str) -> String, values: &[Value]) -> Result<Vec<Row>, Error> {
         let mut found = Vec::new();
         for part in values.chunks(ROWS_MAX) {
-            let (list, padded) = in_list(part);
+            let (list, padded) = in_list(self.place(), part);
             found.extend(self.query(&sql(&list), &padded)?);
         }
         Ok(found)
@@ -154,7 +163,7 @@ impl<'c> Tx<'c> {
     pub fn execute_in(&mut self, sql: impl Fn(&str) -> String, values: &[Value]) -> Result<u64, Error> {
         let mut touched = 0;
         for part in values.chunks(ROWS_MAX) {
-            let (list, padded) = in_list(part);
+            let (list, padded) = in_list(self.place(), part);
             touched += self.execute(&sql(&list), &padded)?;
         }
         Ok(touched)
@@ -166,7 +175,7 @@ impl<'c> Tx<'c> {
         while !rest.is_empty() {
             let count = [ROWS_MAX, 16, 4, 1].into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
             let (part, later) = rest.split_at(count);
-            let sql = insert_text(into, after, count, part[0].len());
+            let sql = insert_text(self.place(), into, after, count, part[0].len());
             let values: Vec<Value> = part.iter().flatten().cloned().collect();
             self.execute(&sql, &values)?;
             rest = later;
@@ -175,7 +184,22 @@ impl<'c> Tx<'c> {
     }
 }
 
-fn insert_text(into: &str, after: &str, rows: usize, columns: usize) -> String {
+/// Our SQL numbers its parameters as PostgreSQL does; in SQLite `$2` would be a name, and `?2` is the second.
+fn numbered(sql: &str) -> Cow<'_, str> {
+    if !sql.contains('$') {
+        return Cow::Borrowed(sql);
+    }
+    let mut text = String::with_capacity(sql.len());
+    let mut parts = sql.split('$');
+    text.extend(parts.next());
+    for part in parts {
+        text.push(if part.starts_with(|c: char| c.is_ascii_digit()) { '?' } else { '$' });
+        text.push_str(part);
+    }
+    Cow::Owned(text)
+}
+
+fn insert_text(place: char, into: &str, after: &str, rows: usize, columns: usize) -> String {
     let mut sql = String::with_capacity(into.len() + after.len() + rows * columns * 6);
     sql.push_str("INSERT INTO ");
     sql.push_str(into);
@@ -183,7 +207,10 @@ fn insert_text(into: &str, after: &str, rows: usize, columns: usize) -> String {
     for row in 0..rows {
         sql.push_str(if row == 0 { "(" } else { ",(" });
         for column in 0..columns {
-            sql.push_str(if column == 0 { "$" } else { ",$" });
+            if column > 0 {
+                sql.push(',');
+            }
+            sql.push(place);
             sql.push_str(&(row * columns + column + 1).to_string());
         }
         sql.push(')');
@@ -193,11 +220,11 @@ fn insert_text(into: &str, after: &str, rows: usize, columns: usize) -> String {
     sql
 }
 
-fn in_list(values: &[Value]) -> (String, Vec<Value>) {
+fn in_list(place: char, values: &[Value]) -> (String, Vec<Value>) {
     let size = [1, 4, 16, ROWS_MAX].into_iter().find(|size| *size >= values.len()).unwrap_or(ROWS_MAX);
     let mut padded = values.to_vec();
     padded.resize(size, values.last().cloned().unwrap_or(Value::Null));
-    let places: Vec<String> = (1..=size).map(|place| format!("${place}")).collect();
+    let places: Vec<String> = (1..=size).map(|number| format!("{place}{number}")).collect();
     (format!("({})", places.join(",")), padded)
 }
 
@@ -258,13 +285,17 @@ impl rusqlite::ToSql for Value {
 
 impl ToSql for Value {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let mut buffer = uuid::Uuid::encode_buffer();
         match self {
             Value::Null => Ok(IsNull::Yes),
             Value::Int(v) if *ty == Type::INT4 => i32::try_from(*v)?.to_sql(ty, out),
             Value::Int(v) => v.to_sql(ty, out),
             Value::Bool(v) => v.to_sql(ty, out),
             Value::Text(v) => v.as_str().to_sql(ty, out),
-            Value::Id(v) => v.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_sql(ty, out),
+            Value::Id(v) => {
+                let text: &str = v.hyphenated().encode_lower(&mut buffer);
+                text.to_sql(ty, out)
+            }
             Value::Bytes(v) => v.as_slice().to_sql(ty, out),
         }
     }

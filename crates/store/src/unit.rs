@@ -117,6 +117,7 @@ pub(crate) struct Note {
 }
 
 pub(crate) struct NewJob {
+    pub id: crate::JobId,
     pub kind: &'static str,
     pub payload: Json,
 }
@@ -244,9 +245,10 @@ impl<T> Unit<T> {
         self
     }
 
-    /// Adds a job, which runs after the commit, once.
+    /// Adds a job, which runs after the commit, once: see [`crate::Store::work`].
     pub fn job(mut self, kind: &'static str, payload: Json) -> Self {
-        self.jobs.push(NewJob { kind, payload });
+        let id = crate::JobId(crate::Clock::system().new_id());
+        self.jobs.push(NewJob { id, kind, payload });
         self
     }
 

@@ -215,24 +215,36 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() ->
     panic!("{what}: not so after ten seconds");
 }
 
-/// What to ask of a database for tests; see `crates/store/tests`.
+/// The databases that every test runs on.
 pub mod support_store {
     use super::*;
     pub use store::Database;
 
+    /// A new SQLite file and, where `PLIMSOLL_TEST_POSTGRES` names a server, a new database there.
     pub fn databases() -> Vec<(tempfile::TempDir, Database)> {
         let folder = tempfile::tempdir().unwrap();
         let file = Database::Sqlite(folder.path().join("plimsoll.db"));
-        vec![(folder, file)]
+        let mut databases = vec![(folder, file)];
+        if let Ok(base) = std::env::var("PLIMSOLL_TEST_POSTGRES") {
+            databases.push((tempfile::tempdir().unwrap(), Database::Postgres(fresh_database(base))));
+        }
+        databases
+    }
+
+    /// In a thread of its own: the client must not wait within a runtime.
+    fn fresh_database(url: String) -> String {
+        let make = move || {
+            let name = format!("content_{}", Clock::system().new_id().simple());
+            let mut server = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+            server.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+            let (server, _) = url.rsplit_once('/').unwrap();
+            format!("{server}/{name}")
+        };
+        std::thread::spawn(make).join().unwrap()
     }
 
     pub async fn open(database: &Database, clock: Clock) -> Store {
-        let database = match database {
-            Database::Sqlite(path) => Database::Sqlite(path.clone()),
-            Database::Postgres(url) => Database::Postgres(url.clone()),
-        };
         let migrations = vec![Content::migrations()];
-        let options = store::Options { database, clock, migrations, free_space_of: None, readers: 2 };
-        Store::open(options).await.unwrap()
+        Store::open(store::Options { clock, migrations, ..store::Options::new(database.clone()) }).await.unwrap()
     }
 }
