@@ -140,7 +140,9 @@ fn claim_drift(tx: &mut Tx, info: &BlobInfo) -> Result<Option<String>, store::Er
     let blob = info.id;
     Ok(match store::claims::find(tx, id)? {
         None => Some(format!("blob {blob} has no claim: {id} is not there")),
-        Some(claim) if claim.state != ledger::ClaimState::Held => Some(format!("claim {id} of blob {blob} is not held")),
+        Some(claim) if claim.state != ledger::ClaimState::Held => {
+            Some(format!("claim {id} of blob {blob} is not held"))
+        }
         Some(claim) if claim.amounts.get(Resource::BYTES) != size => {
             let claimed = claim.amounts.get(Resource::BYTES);
             Some(format!("blob {blob} has {size} bytes and its claim {id} has {claimed}"))

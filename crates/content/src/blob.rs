@@ -65,8 +65,11 @@ pub fn info(tx: &mut Tx, blob: BlobId) -> Result<Option<BlobInfo>, store::Error>
     row.map(|row| from_row(&row)).transpose()
 }
 
-/// The live blob and, where it is small, its bytes as they are stored.
-pub(crate) fn with_bytes(tx: &mut Tx, blob: BlobId) -> Result<Option<(BlobInfo, Option<Vec<u8>>)>, store::Error> {
+/// A blob and, where it is small, its bytes as they are stored.
+pub(crate) type WithBytes = (BlobInfo, Option<Vec<u8>>);
+
+/// The live blob with its bytes.
+pub(crate) fn with_bytes(tx: &mut Tx, blob: BlobId) -> Result<Option<WithBytes>, store::Error> {
     let sql = format!("SELECT {COLUMNS}, blobs.bytes FROM {FROM} WHERE blobs.id = $1 AND blobs_doomed.id IS NULL");
     let row = tx.query_opt(&sql, &params![blob])?;
     row.map(|row| Ok((from_row(&row)?, row.get(8)?))).transpose()

@@ -82,7 +82,7 @@ impl Content {
             }
             let (disk, at) = (self.disk().clone(), info.clone());
             if let Some(source) = blocking(move || Stored::open(&disk, &at, cipher)).await?? {
-                return Ok((info, Source::File(source)));
+                return Ok((info, Source::File(Box::new(source))));
             }
             // The file is gone: so is the blob by now, or it is damaged.
             if self.store().read(move |tx| blob::with_bytes(tx, blob)).await?.is_some() {
@@ -130,7 +130,7 @@ impl Pieces {
 /// Where bytes are read from.
 enum Source {
     Memory(Bytes),
-    File(Stored),
+    File(Box<Stored>),
 }
 
 impl Source {

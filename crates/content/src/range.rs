@@ -139,8 +139,21 @@ mod tests {
     #[test]
     fn what_is_no_range_or_several_is_ignored() {
         let odd = [
-            "", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=1-2,4-5", "bytes=+1-2", "bytes=1--2",
-            "bytes=1 -2", "bytes= 1", "rows=1-2", "bytes=0x1-2", "bytes=-1-2", "bytes=１-２",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-2",
+            "bytes=a-b",
+            "bytes=1-2,4-5",
+            "bytes=+1-2",
+            "bytes=1--2",
+            "bytes=1 -2",
+            "bytes= 1",
+            "rows=1-2",
+            "bytes=0x1-2",
+            "bytes=-1-2",
+            "bytes=１-２",
         ];
         for header in odd {
             assert_eq!(told(header, 10), "whole", "{header:?}");

@@ -53,11 +53,7 @@ impl Content {
 
     /// Writes `unit` and in the same commit makes all of `staged` blobs, charged at their true sizes. When the unit is not
     /// written, they are freed before this is back.
-    pub async fn commit<T: Send + 'static>(
-        &self,
-        staged: Vec<Staged>,
-        unit: Unit<T>,
-    ) -> Result<Done<T>, store::Error> {
+    pub async fn commit<T: Send + 'static>(&self, staged: Vec<Staged>, unit: Unit<T>) -> Result<Done<T>, store::Error> {
         let mut reservations = Vec::new();
         let unit = staged.into_iter().fold(unit, |unit, staged| staged.add_to(unit, &mut reservations));
         let done = self.store().write(unit).await;

@@ -54,7 +54,8 @@ impl Content {
         self.store().work(DELETE_JOB, move |job| {
             let content = shared.upgrade().map(|shared| Content { shared });
             async move {
-                let payload: serde_json::Value = serde_json::from_str(&job.payload).map_err(|error| error.to_string())?;
+                let payload: serde_json::Value =
+                    serde_json::from_str(&job.payload).map_err(|error| error.to_string())?;
                 let blob = payload["blob"].as_str().and_then(|text| text.parse().ok());
                 let blob: BlobId = blob.ok_or_else(|| format!("{payload} names no blob"))?;
                 let content = content.ok_or("the server is stopping")?;

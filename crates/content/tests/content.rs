@@ -1,6 +1,8 @@
 //! Content on a real store and a real disk. Every test runs on SQLite, and on PostgreSQL when `PLIMSOLL_TEST_POSTGRES` says
 //! where one is.
 
+#![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
+
 #[path = "content/damage.rs"]
 mod damage;
 #[path = "content/freed.rs"]

@@ -327,7 +327,9 @@ fn with_balances(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Allotment>, Error> {
     let ids: Vec<Value> = allotments.iter().map(|allotment| allotment.id.into()).collect();
     let mut found = std::collections::HashMap::new();
     let sql = |list: &str| {
-        format!("SELECT allotment_id, resource, quota, used, pending, promised FROM balances WHERE allotment_id IN {list}")
+        format!(
+            "SELECT allotment_id, resource, quota, used, pending, promised FROM balances WHERE allotment_id IN {list}"
+        )
     };
     for row in tx.query_in(sql, &ids)? {
         let (id, resource, balance) = balance_from_row(tx, &row)?;

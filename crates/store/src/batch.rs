@@ -92,6 +92,9 @@ pub(crate) struct Batch<'e, 'c> {
     savepoint: bool,
 }
 
+/// What came of each unit, in order.
+pub(crate) type Answers = Vec<Result<Done<Answer>, Error>>;
+
 /// Runs the units in `tx`; the caller commits. An error here is the batch's: nothing of it may be kept.
 pub(crate) fn run(
     engine: &mut Engine,
@@ -99,7 +102,7 @@ pub(crate) fn run(
     units: &[&Unit<Answer>],
     careful: bool,
     full: bool,
-) -> Result<(Vec<Result<Done<Answer>, Error>>, bool), Error> {
+) -> Result<(Answers, bool), Error> {
     let mut batch = Batch {
         engine,
         tx,
@@ -431,7 +434,8 @@ impl Batch<'_, '_> {
 
     /// Lets go what has expired, before anything is admitted into the room it took.
     ///
-    /// Where others write, too, only an idle batch asks when to look again: the others cost a round trip less.
+    /// Where others write, too, a batch asks when to look again only if it is idle or something was due: the others cost
+    /// a round trip less.
     fn expire(&mut self, is_idle: bool) -> Result<(), Error> {
         let now = self.tx.now();
         if self.engine.alone && self.engine.next_expiry > now {
@@ -443,7 +447,8 @@ impl Batch<'_, '_> {
             self.tx.dialect().for_update("claims")
         );
         let rows = self.tx.query(&sql, &params![now])?;
-        let expired = rows.iter().map(|row| claim::from_row(&self.engine.catalog, row)).collect::<Result<Vec<_>, _>>()?;
+        let expired =
+            rows.iter().map(|row| claim::from_row(&self.engine.catalog, row)).collect::<Result<Vec<_>, _>>()?;
         let leaves: Vec<AllotmentId> = expired.iter().flat_map(|claim| claim.weight().place.leaves()).collect();
         self.ensure(&leaves)?;
         for claim in expired {
@@ -451,7 +456,7 @@ impl Batch<'_, '_> {
             self.log_claim("system:expiry", "claim.expired", Some(&claim), None);
             self.put_claim(claim.id, None, false);
         }
-        if self.engine.alone || is_idle {
+        if self.engine.alone || is_idle || self.engine.next_expiry <= now {
             let next = "SELECT min(expires_at) FROM claims WHERE expires_at IS NOT NULL AND expires_at > $1";
             let next = self.tx.query_opt(next, &params![now])?;
             let next = next.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten();
@@ -482,7 +487,8 @@ impl Batch<'_, '_> {
                 Step::Create(_) | Step::Change(..) | Step::Remove(_) => {}
             }
         }
-        let mut leaves: Vec<AllotmentId> = leaves.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let mut leaves: Vec<AllotmentId> =
+            leaves.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
         if !claims.is_empty() {
             claims.sort_unstable();
             claims.dedup();
@@ -494,7 +500,8 @@ impl Batch<'_, '_> {
     }
 
     fn load_claims(&mut self, ids: &[ClaimId]) -> Result<(), Error> {
-        let missing: Vec<Value> = ids.iter().filter(|id| !self.claims.contains_key(id)).map(|id| (*id).into()).collect();
+        let missing: Vec<Value> =
+            ids.iter().filter(|id| !self.claims.contains_key(id)).map(|id| (*id).into()).collect();
         let lock = self.tx.dialect().for_update("claims");
         let sql = |list: &str| format!("SELECT {} FROM claims WHERE id IN {list} ORDER BY id{lock}", claim::COLUMNS);
         let now = self.tx.now();
@@ -574,7 +581,7 @@ impl Batch<'_, '_> {
         let mut inserts = std::mem::take(&mut self.inserts);
         inserts.sort_by_key(|(into, _)| *into);
         for same in inserts.chunk_by(|a, b| a.0 == b.0) {
-            let rows: Vec<Vec<Value>> = same.iter().map(|(_, values)| values.clone()).collect();
+            let rows: Vec<&[Value]> = same.iter().map(|(_, values)| values.as_slice()).collect();
             self.tx.insert_rows(same[0].0, "", &rows)?;
         }
         let entries = std::mem::take(&mut self.journal);
@@ -583,7 +590,7 @@ impl Batch<'_, '_> {
 
     fn finish(&mut self) -> Result<(), Error> {
         self.check_sums()?;
-        let mut changes: Vec<(AllotmentId, Vec<Value>)> = Vec::new();
+        let mut changes: Vec<(AllotmentId, [Value; 6])> = Vec::new();
         for change in self.engine.book.changes().iter().filter(|change| change.before != change.after) {
             let after = change.after;
             let row = params![
@@ -594,7 +601,7 @@ impl Batch<'_, '_> {
                 after.pending,
                 after.promised.to_string()
             ];
-            changes.push((change.node.id, row.to_vec()));
+            changes.push((change.node.id, row));
         }
         if !(changes.is_empty() && self.journal.is_empty()) {
             let some = self.engine.refusals.len().min(REFUSALS_PER_COMMIT);
@@ -602,7 +609,7 @@ impl Batch<'_, '_> {
         }
         self.flush()?;
         changes.sort_by_key(|(id, _)| *id);
-        let rows: Vec<Vec<Value>> = changes.into_iter().map(|(_, row)| row).collect();
+        let rows: Vec<[Value; 6]> = changes.into_iter().map(|(_, row)| row).collect();
         self.tx.insert_rows(BALANCE_COLUMNS, BALANCE_UPDATE, &rows)
     }
 
@@ -651,7 +658,7 @@ const BALANCE_COLUMNS: &str = "balances (allotment_id, resource, quota, used, pe
 const BALANCE_UPDATE: &str = "ON CONFLICT (allotment_id, resource) DO UPDATE SET quota = excluded.quota, \
     used = excluded.used, pending = excluded.pending, promised = excluded.promised";
 
-fn claim_row(claim: &Claim) -> Vec<Value> {
+fn claim_row(claim: &Claim) -> [Value; 10] {
     params![
         claim.id,
         claim.demand,
@@ -664,7 +671,6 @@ fn claim_row(claim: &Claim) -> Vec<Value> {
         &claim.created_by,
         claim.created_at,
     ]
-    .to_vec()
 }
 
 /// A refusal as the journal and the native API show it.

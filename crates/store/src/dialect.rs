@@ -101,7 +101,9 @@ pub(crate) fn open_sqlite(path: &Path, writes: bool) -> Result<Conn, Error> {
     let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(sqlite_error)?;
     let synchronous: i64 = conn.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(sqlite_error)?;
     if mode != "wal" || synchronous != 2 {
-        return Err(Error::Broken(format!("SQLite is at journal_mode {mode}, synchronous {synchronous}; wal, 2 needed")));
+        return Err(Error::Broken(format!(
+            "SQLite is at journal_mode {mode}, synchronous {synchronous}; wal, 2 needed"
+        )));
     }
     Ok(Conn::Sqlite(Box::new(conn)))
 }
@@ -117,7 +119,9 @@ pub(crate) fn open_postgres(url: &str) -> Result<Conn, Error> {
     let client = config.connect(postgres::NoTls).map_err(postgres_error)?;
     let mut conn = Conn::Postgres(Box::new(Postgres { client, statements: Default::default() }));
     // A node that is cut off must not hold its rows for ever; a lock that cannot be had is tried again.
-    conn.batch("SET synchronous_commit = on; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'")?;
+    conn.batch(
+        "SET synchronous_commit = on; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'",
+    )?;
     Ok(conn)
 }
 

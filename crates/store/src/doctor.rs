@@ -88,7 +88,9 @@ fn shape(nodes: &[Allotment], at: &HashMap<AllotmentId, usize>, counted: &mut [C
         let as_noted = node.path == format!("{}/{}", above.path, node.name)
             && (node.root, node.depth, node.side) == (above.root, above.depth + 1, above.side);
         if !as_noted {
-            doctor.drift.push((node.tenant(), format!("{} does not lie where its parent {} does", node.path, above.path)));
+            doctor
+                .drift
+                .push((node.tenant(), format!("{} does not lie where its parent {} does", node.path, above.path)));
         }
         counted[place].children += 1;
         for (resource, limit) in node.limits().iter() {
@@ -112,7 +114,9 @@ fn count(
                 break;
             };
             if node.0.side != side {
-                doctor.drift.push((node.0.tenant(), format!("claim {} lies on the wrong side, on {}", claim.id, node.0.path)));
+                doctor
+                    .drift
+                    .push((node.0.tenant(), format!("claim {} lies on the wrong side, on {}", claim.id, node.0.path)));
                 break;
             }
             let sums = match claim.state {

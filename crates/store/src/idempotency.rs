@@ -10,7 +10,8 @@ pub(crate) const REMEMBERED_US: Micros = 24 * 3_600_000_000;
 
 /// Fails with what was answered, if the key was used; with [`Error::KeyReused`], if it was used for something else.
 pub(crate) fn look_up(tx: &mut Tx, key: &Idempotency) -> Result<(), Error> {
-    let sql = "SELECT fingerprint, answer, created_at FROM idempotency WHERE principal = $1 AND route = $2 AND key = $3";
+    let sql =
+        "SELECT fingerprint, answer, created_at FROM idempotency WHERE principal = $1 AND route = $2 AND key = $3";
     let Some(row) = tx.query_opt(sql, &params![&key.principal, &key.route, &key.key])? else { return Ok(()) };
     if row.get::<Micros>(2)? <= tx.now() - REMEMBERED_US {
         let sql = "DELETE FROM idempotency WHERE principal = $1 AND route = $2 AND key = $3";
@@ -27,8 +28,7 @@ pub(crate) fn remember(tx: &mut Tx, key: &Idempotency, applied: &Applied) -> Res
     let sql = "INSERT INTO idempotency (principal, route, key, fingerprint, answer, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
     let answer = (key.render)(applied);
-    let values =
-        params![&key.principal, &key.route, &key.key, key.fingerprint.as_slice(), answer, tx.now()];
+    let values = params![&key.principal, &key.route, &key.key, key.fingerprint.as_slice(), answer, tx.now()];
     match tx.execute(sql, &values) {
         Ok(_) => Ok(()),
         // Another node was first: from the start again, and its answer is found.

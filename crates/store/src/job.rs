@@ -95,8 +95,10 @@ impl Workers {
     }
 }
 
-const COLUMNS: &str = "id, kind, payload, state, tenant_id, created_by, attempts, progress, error, created_at, updated_at";
-const INTO: &str = "jobs (id, kind, payload, state, tenant_id, created_by, attempts, run_at, progress, created_at, updated_at)";
+const COLUMNS: &str =
+    "id, kind, payload, state, tenant_id, created_by, attempts, progress, error, created_at, updated_at";
+const INTO: &str =
+    "jobs (id, kind, payload, state, tenant_id, created_by, attempts, run_at, progress, created_at, updated_at)";
 
 /// The row of a new job.
 pub(crate) fn insert(tx: &Tx, unit: &Unit<Answer>, job: &NewJob) -> (&'static str, Vec<Value>) {

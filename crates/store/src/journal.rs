@@ -28,7 +28,7 @@ const INTO: &str = "journal (at, actor, kind, tenant_id, allotment_id, path, sub
 
 pub(crate) fn write(tx: &mut Tx, entries: &[Entry]) -> Result<(), Error> {
     let row = |entry: &Entry| {
-        let values = params![
+        params![
             entry.at,
             &entry.actor,
             entry.kind,
@@ -37,8 +37,7 @@ pub(crate) fn write(tx: &mut Tx, entries: &[Entry]) -> Result<(), Error> {
             entry.path.as_deref(),
             entry.subject.as_ref(),
             &entry.detail
-        ];
-        values.to_vec()
+        ]
     };
     tx.insert_rows(INTO, "", &entries.iter().map(row).collect::<Vec<_>>())
 }
@@ -93,7 +92,9 @@ pub fn list(tx: &mut Tx, filter: &EventFilter) -> Result<Vec<Event>, Error> {
     if let Some(kind) = &filter.kind {
         conditions.push(match kind.strip_suffix('.') {
             // The next character after the dot bounds all that begin so.
-            Some(start) => format!("journal.kind >= {} AND journal.kind < {}", bind(kind.into()), bind(format!("{start}/").into())),
+            Some(start) => {
+                format!("journal.kind >= {} AND journal.kind < {}", bind(kind.into()), bind(format!("{start}/").into()))
+            }
             None => format!("journal.kind = {}", bind(kind.into())),
         });
     }

@@ -37,7 +37,9 @@ pub(crate) fn paths(tx: &mut Tx, book: &mut Book, leaves: &[AllotmentId]) -> Res
         found.insert(node.id, node);
     }
     let balances = |list: &str| {
-        format!("SELECT allotment_id, resource, quota, used, pending, promised FROM balances WHERE allotment_id IN {list}")
+        format!(
+            "SELECT allotment_id, resource, quota, used, pending, promised FROM balances WHERE allotment_id IN {list}"
+        )
     };
     for row in tx.query_in(balances, &values(&missing))? {
         let (id, resource, balance) = allotment::balance_from_row(tx, &row)?;

@@ -97,7 +97,8 @@ fn catalog(conn: &mut Conn, said: &[String], now: Micros) -> Result<Catalog, Err
     }
     let text = seen.join("\n");
     if text != kept {
-        let sql = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        let sql =
+            "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         tx.execute(sql, &params![RESOURCES, &text])?;
     }
     Ok(catalog)

@@ -60,7 +60,8 @@ impl<T> Queue<T> {
     pub(crate) fn take(&self, patience: Duration, goes_on: impl Fn(&[T], &T) -> bool) -> Option<Vec<T>> {
         let mut state = self.state();
         if state.items.is_empty() && state.is_open {
-            let waiting = self.filled.wait_timeout_while(state, patience, |state| state.items.is_empty() && state.is_open);
+            let waiting =
+                self.filled.wait_timeout_while(state, patience, |state| state.items.is_empty() && state.is_open);
             state = waiting.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.items.is_empty() && !state.is_open {

@@ -18,7 +18,9 @@ pub(crate) const WAITING_MAX: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A read that waits.
-pub(crate) struct Ask(Box<dyn FnOnce(Result<&mut Tx, Error>) + Send>);
+pub(crate) struct Ask(Run);
+
+type Run = Box<dyn FnOnce(Result<&mut Tx, Error>) + Send>;
 
 /// Runs `read` on one of the readers.
 pub(crate) async fn ask<T: Send + 'static>(
@@ -52,7 +54,7 @@ impl Reader {
         }
     }
 
-    fn one(&mut self, run: Box<dyn FnOnce(Result<&mut Tx, Error>) + Send>) {
+    fn one(&mut self, run: Run) {
         if let Err(error) = self.begin() {
             return run(Err(error));
         }

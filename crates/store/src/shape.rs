@@ -14,7 +14,11 @@ use crate::{Allotment, AllotmentPatch, AllotmentRef, Error, NewAllotment, allotm
 
 impl Batch<'_, '_> {
     /// Does a step that changes the tree. A node that is removed is answered as it was.
-    pub(crate) fn shape(&mut self, unit: &Unit<Answer>, step: &Step) -> Result<(AllotmentId, Option<Allotment>), Error> {
+    pub(crate) fn shape(
+        &mut self,
+        unit: &Unit<Answer>,
+        step: &Step,
+    ) -> Result<(AllotmentId, Option<Allotment>), Error> {
         // What steps before this one have charged or released is asked of the tables.
         self.flush()?;
         match step {
@@ -97,7 +101,9 @@ impl Batch<'_, '_> {
 
     /// That no other node has this path, or this id.
     fn check_free(&mut self, side: Side, path: &str, id: Option<AllotmentId>) -> Result<(), Error> {
-        let taken = self.tx.query_opt("SELECT 1 FROM allotments WHERE side = $1 AND path = $2", &params![side.as_str(), path])?;
+        let taken = self
+            .tx
+            .query_opt("SELECT 1 FROM allotments WHERE side = $1 AND path = $2", &params![side.as_str(), path])?;
         if taken.is_some() {
             return Err(Error::Conflict(format!("{path} is there already")));
         }
@@ -108,7 +114,12 @@ impl Batch<'_, '_> {
         }
     }
 
-    fn change(&mut self, unit: &Unit<Answer>, reference: &AllotmentRef, patch: &AllotmentPatch) -> Result<AllotmentId, Error> {
+    fn change(
+        &mut self,
+        unit: &Unit<Answer>,
+        reference: &AllotmentRef,
+        patch: &AllotmentPatch,
+    ) -> Result<AllotmentId, Error> {
         let node = self.resolve_own(unit, reference)?;
         let before = self.row(node.id)?;
         if let (true, true, Some(managed)) = (unit.unmanaged, patch.touches_noun(), &before.managed_by) {
@@ -249,6 +260,7 @@ fn tell_fields(told: &mut Map<String, Json>, before: &Allotment, after: &Allotme
     tell("expires_at", json!(before.expires_at), json!(after.expires_at));
     let ratio = |it: &Allotment| it.overcommit.map(|overcommit| overcommit.permille);
     tell("overcommit_permille", json!(ratio(before)), json!(ratio(after)));
-    let lines = |it: &Allotment| serde_json::from_str(&allotment::load_lines_to_text(&it.load_lines)).unwrap_or(Json::Null);
+    let lines =
+        |it: &Allotment| serde_json::from_str(&allotment::load_lines_to_text(&it.load_lines)).unwrap_or(Json::Null);
     tell("load_lines", lines(before), lines(after));
 }

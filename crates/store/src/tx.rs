@@ -109,9 +109,22 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement that answers no rows; says how many it touched.
     pub fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, Error> {
+        self.execute_all(&self.text(sql), values)
+    }
+
+    /// Our SQL as this database takes it.
+    fn text<'s>(&self, sql: &'s str) -> Cow<'s, str> {
+        match self.dialect() {
+            Dialect::Sqlite => numbered(sql),
+            Dialect::Postgres => Cow::Borrowed(sql),
+        }
+    }
+
+    /// The text is this database's own by now.
+    fn execute_all<'v>(&mut self, sql: &str, values: impl IntoIterator<Item = &'v Value>) -> Result<u64, Error> {
         match self.conn {
             Conn::Sqlite(conn) => {
-                let mut statement = conn.prepare_cached(&numbered(sql)).map_err(dialect::sqlite_error)?;
+                let mut statement = conn.prepare_cached(sql).map_err(dialect::sqlite_error)?;
                 let touched = statement.execute(rusqlite::params_from_iter(values)).map_err(dialect::sqlite_error)?;
                 Ok(touched as u64)
             }
@@ -170,14 +183,14 @@ impl<'c> Tx<'c> {
     }
 
     /// Inserts rows by few statements: `INSERT INTO {into} VALUES … {after}`. All rows have as many values as the first.
-    pub fn insert_rows(&mut self, into: &str, after: &str, rows: &[Vec<Value>]) -> Result<(), Error> {
+    /// On an error some of the rows may be in: the unit must fail, too.
+    pub fn insert_rows<R: AsRef<[Value]>>(&mut self, into: &str, after: &str, rows: &[R]) -> Result<(), Error> {
         let mut rest = rows;
         while !rest.is_empty() {
             let count = [ROWS_MAX, 16, 4, 1].into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
             let (part, later) = rest.split_at(count);
-            let sql = insert_text(self.place(), into, after, count, part[0].len());
-            let values: Vec<Value> = part.iter().flatten().cloned().collect();
-            self.execute(&sql, &values)?;
+            let sql = insert_text(self.dialect(), into, after, count, part[0].as_ref().len());
+            self.execute_all(&sql, part.iter().flat_map(|row| row.as_ref()))?;
             rest = later;
         }
         Ok(())
@@ -199,9 +212,15 @@ fn numbered(sql: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-fn insert_text(place: char, into: &str, after: &str, rows: usize, columns: usize) -> String {
+fn insert_text(dialect: Dialect, into: &str, after: &str, rows: usize, columns: usize) -> String {
+    use std::fmt::Write;
     let mut sql = String::with_capacity(into.len() + after.len() + rows * columns * 6);
-    sql.push_str("INSERT INTO ");
+    let (insert, place) = match dialect {
+        // A statement that fails is undone with its savepoint or its batch, so SQLite need not note how to undo it alone.
+        Dialect::Sqlite => ("INSERT OR FAIL INTO ", '?'),
+        Dialect::Postgres => ("INSERT INTO ", '$'),
+    };
+    sql.push_str(insert);
     sql.push_str(into);
     sql.push_str(" VALUES ");
     for row in 0..rows {
@@ -211,7 +230,8 @@ fn insert_text(place: char, into: &str, after: &str, rows: usize, columns: usize
                 sql.push(',');
             }
             sql.push(place);
-            sql.push_str(&(row * columns + column + 1).to_string());
+            // A string takes all.
+            let _ = write!(sql, "{}", row * columns + column + 1);
         }
         sql.push(')');
     }
@@ -239,8 +259,8 @@ impl Postgres {
     }
 }
 
-fn postgres_values(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
-    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+fn postgres_values<'v>(values: impl IntoIterator<Item = &'v Value>) -> Vec<&'v (dyn ToSql + Sync)> {
+    values.into_iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
 fn postgres_row(row: &postgres::Row) -> Result<Row, Error> {
@@ -264,7 +284,9 @@ fn sqlite_row(row: &rusqlite::Row, columns: usize) -> Result<Row, Error> {
             ValueRef::Integer(v) => Value::Int(v),
             ValueRef::Text(v) => Value::Text(String::from_utf8_lossy(v).into_owned()),
             ValueRef::Blob(v) => Value::Bytes(v.to_vec()),
-            ValueRef::Real(v) => return Err(Error::Broken(format!("column {index} is {v}: no column holds fractions"))),
+            ValueRef::Real(v) => {
+                return Err(Error::Broken(format!("column {index} is {v}: no column holds fractions")));
+            }
         })
     };
     (0..columns).map(value).collect::<Result<_, _>>().map(Row)

@@ -284,7 +284,9 @@ impl<T> Unit<T> {
 impl<T: Send + 'static> Unit<T> {
     /// The unit with the type of its answer forgotten, for the queue.
     pub(crate) fn erase(self) -> Unit<Answer> {
-        let rows = self.rows.map(|rows| -> Rows<Answer> { Box::new(move |tx| rows(tx).map(|value| Box::new(value) as Answer)) });
+        let rows = self
+            .rows
+            .map(|rows| -> Rows<Answer> { Box::new(move |tx| rows(tx).map(|value| Box::new(value) as Answer)) });
         Unit {
             rows,
             actor: self.actor,

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use ledger::Catalog;
 use tokio::sync::{oneshot, watch};
 
-use crate::batch::{self, Engine};
+use crate::batch::{self, Answers, Engine};
 use crate::job::Workers;
 use crate::open::Opener;
 use crate::queue::Queue;
@@ -158,8 +158,6 @@ enum Setback {
     /// The commit may have happened.
     Unknown(String),
 }
-
-type Answers = Vec<Result<Done<Answer>, Error>>;
 
 impl Writer {
     pub(crate) fn new(
@@ -360,7 +358,10 @@ impl Writer {
         if is_full != self.was_full {
             self.was_full = is_full;
             match is_full {
-                true => tracing::error!(free_bytes = free, "the disk is nearly full: claims of bytes are refused until there is room"),
+                true => tracing::error!(
+                    free_bytes = free,
+                    "the disk is nearly full: claims of bytes are refused until there is room"
+                ),
                 false => tracing::info!(free_bytes = free, "the disk has room again"),
             }
         }

@@ -29,7 +29,10 @@ pub struct Site {
 
 /// The grounds to run a test on.
 pub fn grounds() -> Vec<Ground> {
-    support_store::databases().into_iter().map(|(folder, database)| Ground { folder, database, clock: clock() }).collect()
+    support_store::databases()
+        .into_iter()
+        .map(|(folder, database)| Ground { folder, database, clock: clock() })
+        .collect()
 }
 
 fn clock() -> Clock {
@@ -148,9 +151,9 @@ impl Site {
             let row = tx.query_opt(&format!("SELECT count(*) FROM {table}"), &[])?.expect("a count is a row");
             row.get(0)
         };
-        let read = self.store.read(move |tx| {
-            Ok([count(tx, "blobs")?, count(tx, "blobs_staging")?, count(tx, "blobs_doomed")?])
-        });
+        let read = self
+            .store
+            .read(move |tx| Ok([count(tx, "blobs")?, count(tx, "blobs_staging")?, count(tx, "blobs_doomed")?]));
         read.await.unwrap()
     }
 

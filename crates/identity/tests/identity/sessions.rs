@@ -20,7 +20,8 @@ async fn a_cookie_stands_for_its_user_on_its_own_face_only(house: House) {
     let (user, who) = house.member("ana@acme.example").await;
     let session = house.identity.open_session(&who, Face::Console, HOUR).await.unwrap();
     assert_eq!(session.expires_at, START + HOUR * SECOND);
-    for face in [Face::Allocations, Face::Native, Face::CloudFoundry, Face::KooDrive, Face::CarrierX, Face::CloudSigma] {
+    for face in [Face::Allocations, Face::Native, Face::CloudFoundry, Face::KooDrive, Face::CarrierX, Face::CloudSigma]
+    {
         assert!(house.identity.session(&session.cookie, face).await.unwrap().is_none(), "{face:?}");
     }
     for _ in 0..2 {

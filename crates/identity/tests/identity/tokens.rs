@@ -71,15 +71,18 @@ async fn nobody_makes_a_token_stronger_than_themselves(house: House) {
     let (admin, as_admin) = house.admin_of(house.acme, "admin@acme.example").await;
     let (mallory, as_mallory) = house.admin_of(house.globex, "mallory@globex.example").await;
     let operator = house.operator.user;
-    let may = async |by: &identity::Principal, user| match house
-        .identity
-        .create_token(by, user, NewToken::default())
-        .await
-    {
-        Ok((token, _)) => (token.user == user).then_some("made").unwrap_or("of another"),
-        Err(Error::NotFound { .. }) => "not there",
-        Err(error) => error.downcast::<Forbidden>().map(|_| "forbidden").unwrap(),
-    };
+    let may =
+        async |by: &identity::Principal, user| match house.identity.create_token(by, user, NewToken::default()).await {
+            Ok((token, _)) => {
+                if token.user == user {
+                    "made"
+                } else {
+                    "of another"
+                }
+            }
+            Err(Error::NotFound { .. }) => "not there",
+            Err(error) => error.downcast::<Forbidden>().map(|_| "forbidden").unwrap(),
+        };
     let users = [ana.id, admin.id, mallory.id, operator];
     for (who, wanted) in [
         (&as_ana, ["made", "forbidden", "not there", "not there"]),
