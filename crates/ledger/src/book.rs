@@ -302,6 +302,21 @@ impl Book {
         Ok(())
     }
 
+    /// Takes in what the store has read anew of a node that is in hand. Not a change.
+    pub fn refresh(&mut self, id: AllotmentId, frozen: bool, balances: SmallVec<[(Resource, Balance); 2]>) {
+        if let Ok(slot) = self.slot(id) {
+            let node = self.at_mut(slot);
+            (node.frozen, node.balances) = (frozen, balances);
+        }
+    }
+
+    /// The node and all above it, leaf first; nothing if it is not in hand.
+    pub fn up(&self, leaf: AllotmentId) -> impl Iterator<Item = AllotmentId> + '_ {
+        let start = self.slots.get(&leaf).copied();
+        let above = |slot: &Slot| self.nodes[*slot].as_ref().and_then(|(_, parent)| *parent);
+        std::iter::successors(start, above).map(|slot| self.at(slot).id)
+    }
+
     /// Adds a new node with `limits`, and counts them among what its parent has promised.
     pub fn create(&mut self, node: Node, limits: &Limits) -> Result<(), Denied> {
         let (id, parent) = (node.id, node.parent);

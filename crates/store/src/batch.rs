@@ -6,7 +6,7 @@
 //! failed unit gave back. Rows are locked claims first, then allotments, each by id, so that two nodes do not deadlock.
 //! **Not here.** The queue, the commit, what to do when it fails: `writer.rs`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use ledger::{AllotmentId, Book, Catalog, ClaimId, Refusal, Side};
 use serde_json::json;
@@ -34,6 +34,8 @@ pub(crate) struct Engine {
     pub next_expiry: Micros,
     pub refusals: VecDeque<journal::Entry>,
     pub breaches: u64,
+    /// The shape of the tree that what is in memory belongs to, where others can change it.
+    pub shape: String,
 }
 
 impl Engine {
@@ -47,6 +49,7 @@ impl Engine {
             next_expiry: i64::MIN,
             refusals: VecDeque::new(),
             breaches: 0,
+            shape: String::new(),
         }
     }
 
@@ -83,6 +86,8 @@ pub(crate) struct Batch<'e, 'c> {
     inserts: Vec<(&'static str, Vec<Value>)>,
     pub journal: Vec<journal::Entry>,
     undo: Vec<(ClaimId, Option<Entry>)>,
+    /// Nodes whose balances this batch has read or made, where others can change them between batches.
+    pub current: HashSet<AllotmentId>,
     /// Whether bytes may not grow because the disk is nearly full.
     full: bool,
     /// Whether every unit writes its rows in a savepoint of its own, because a batch of them has failed.
@@ -111,6 +116,7 @@ pub(crate) fn run(
         inserts: Vec::new(),
         journal: Vec::new(),
         undo: Vec::new(),
+        current: HashSet::new(),
         full,
         careful,
         reshaped: false,
@@ -533,7 +539,7 @@ impl Batch<'_, '_> {
         let sql = "SELECT id FROM allotments WHERE side = $1 AND path = $2";
         let found = self.tx.query_opt(sql, &params![side.as_str(), path])?;
         let id: Option<AllotmentId> = found.map(|row| row.get(0)).transpose()?;
-        if let (Some(id), true) = (id, self.engine.alone) {
+        if let Some(id) = id {
             self.engine.paths.insert(reference.clone(), id);
         }
         Ok(id)
@@ -549,16 +555,27 @@ impl Batch<'_, '_> {
         Ok(pool)
     }
 
-    /// Brings the paths of these leaves into the book.
+    /// Brings the paths of these leaves into the book, with what they count now.
     pub(crate) fn ensure(&mut self, leaves: &[AllotmentId]) -> Result<(), Error> {
-        let mut missing: Vec<AllotmentId> =
-            leaves.iter().copied().filter(|id| self.engine.book.node(*id).is_none()).collect();
-        if missing.is_empty() {
+        let book = &mut self.engine.book;
+        let mut missing: Vec<AllotmentId> = leaves.iter().copied().filter(|id| book.node(*id).is_none()).collect();
+        let mut outdated = Vec::new();
+        if !missing.is_empty() {
+            missing.sort_unstable();
+            missing.dedup();
+            outdated = load::nodes(&mut self.tx, book, &missing)?;
+        }
+        if !self.engine.alone {
+            let paths = leaves.iter().flat_map(|leaf| book.up(*leaf));
+            outdated = paths.filter(|id| !self.current.contains(id)).collect();
+            self.current.extend(&outdated);
+        }
+        if outdated.is_empty() {
             return Ok(());
         }
-        missing.sort_unstable();
-        missing.dedup();
-        load::paths(&mut self.tx, &mut self.engine.book, &missing)
+        outdated.sort_unstable();
+        outdated.dedup();
+        load::balances(&mut self.tx, book, &outdated)
     }
 
     /// Writes claims, rows and the journal so far. Balances wait for the end.

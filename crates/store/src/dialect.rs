@@ -16,6 +16,13 @@ pub(crate) enum Dialect {
 /// The oldest SQLite without the WAL bug that corrupts a database when two connections write and checkpoint at once.
 const SQLITE_OLDEST: i32 = 3_051_003;
 
+/// The setting that each change of the tree's shape changes, so that others know when what they hold of it is outdated.
+pub(crate) const SHAPE_VERSION: &str = "shape";
+
+/// Changes it.
+pub(crate) const SHAPE_CHANGED: &str = "INSERT INTO settings (key, value) VALUES ('shape', gen_random_uuid()::text) \
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
 /// The advisory lock of the tree's shape: shared by batches, exclusive for a change of the shape. "plim" in ASCII.
 const SHAPE_LOCK: i64 = 0x706c_696d;
 
@@ -41,15 +48,16 @@ impl Dialect {
         }
     }
 
-    /// Begins a batch; `shape` when it changes the tree itself. The last row answered is the database's own time in
-    /// microseconds, where it has one apart from the process's.
+    /// Begins a batch; `shape` when it changes the tree itself. Where others write, too, the last row answered is the
+    /// database's own time in microseconds, and the version of the tree's shape.
     pub(crate) fn begin_write(self, shape: bool) -> String {
         let lock = if shape { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
         match self {
             Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
             Dialect::Postgres => format!(
                 "BEGIN; SELECT {lock}({SHAPE_LOCK}); \
-                 SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+                 SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT), \
+                 (SELECT value FROM settings WHERE key = '{SHAPE_VERSION}')"
             ),
         }
     }

@@ -61,6 +61,7 @@ impl Batch<'_, '_> {
         };
         self.insert(new, &node)?;
         self.engine.book.create(node, &new.limits)?;
+        self.current.insert(new.id);
         let detail = json!({"kind": new.kind, "title": new.title, "limits": new.limits});
         self.note(unit, "allotment.created", Some(new.id), None, detail.to_string());
         Ok(new.id)

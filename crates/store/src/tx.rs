@@ -15,7 +15,15 @@ use crate::{Error, Micros, Row, Value};
 
 /// The most rows that one statement inserts, and the most values that one `IN` list has: bounds the number of statements
 /// that are kept prepared, and stays far below both databases' bounds on parameters.
-const ROWS_MAX: usize = 64;
+const ROWS_MAX: usize = 256;
+
+/// What a shared database says at the beginning of a batch.
+pub(crate) struct Told {
+    /// Its time, in microseconds since 1970.
+    pub now: Micros,
+    /// The version of the tree's shape.
+    pub shape: String,
+}
 
 /// A connection.
 pub(crate) enum Conn {
@@ -45,18 +53,21 @@ impl Conn {
         }
     }
 
-    /// Begins a batch; answers the database's own time in microseconds where it has one.
-    pub(crate) fn begin_write(&mut self, shape: bool) -> Result<Option<Micros>, Error> {
+    /// Begins a batch; see [`Dialect::begin_write`].
+    pub(crate) fn begin_write(&mut self, shape: bool) -> Result<Option<Told>, Error> {
         let sql = self.dialect().begin_write(shape);
         let Conn::Postgres(conn) = self else {
             return self.batch(&sql).map(|()| None);
         };
         let answers = conn.client.simple_query(&sql).map_err(dialect::postgres_error)?;
-        let time = answers.iter().rev().find_map(|answer| match answer {
-            postgres::SimpleQueryMessage::Row(row) => row.get(0).and_then(|text| text.parse().ok()),
+        let told = answers.iter().rev().find_map(|answer| match answer {
+            postgres::SimpleQueryMessage::Row(row) => {
+                let now = row.get(0).and_then(|text| text.parse().ok())?;
+                Some(Told { now, shape: row.get(1).unwrap_or_default().to_owned() })
+            }
             _ => None,
         });
-        Ok(time)
+        Ok(told)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -161,8 +172,8 @@ impl<'c> Tx<'c> {
         Ok(self.query(sql, values)?.into_iter().next())
     }
 
-    /// All rows of `sql(list)` for each list that `values` fall into: the text is the same for 1, 4, 16 and 64 values, so that
-    /// few statements are prepared. A value may stand in a list twice, so the statement must not mind.
+    /// All rows of `sql(list)` for each list that `values` fall into: lists are as long as a power of two, so that few
+    /// statements are prepared. A value may stand in a list twice, so the statement must not mind.
     pub fn query_in(&mut self, sql: impl Fn(&str) -> String, values: &[Value]) -> Result<Vec<Row>, Error> {
         let mut found = Vec::new();
         for part in values.chunks(ROWS_MAX) {
@@ -187,7 +198,7 @@ impl<'c> Tx<'c> {
     pub fn insert_rows<R: AsRef<[Value]>>(&mut self, into: &str, after: &str, rows: &[R]) -> Result<(), Error> {
         let mut rest = rows;
         while !rest.is_empty() {
-            let count = [ROWS_MAX, 16, 4, 1].into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
+            let count = 1 << rest.len().min(ROWS_MAX).ilog2();
             let (part, later) = rest.split_at(count);
             let sql = insert_text(self.dialect(), into, after, count, part[0].as_ref().len());
             self.execute_all(&sql, part.iter().flat_map(|row| row.as_ref()))?;
@@ -241,7 +252,7 @@ fn insert_text(dialect: Dialect, into: &str, after: &str, rows: usize, columns: 
 }
 
 fn in_list(place: char, values: &[Value]) -> (String, Vec<Value>) {
-    let size = [1, 4, 16, ROWS_MAX].into_iter().find(|size| *size >= values.len()).unwrap_or(ROWS_MAX);
+    let size = values.len().next_power_of_two();
     let mut padded = values.to_vec();
     padded.resize(size, values.last().cloned().unwrap_or(Value::Null));
     let places: Vec<String> = (1..=size).map(|number| format!("{place}{number}")).collect();

@@ -25,7 +25,7 @@ use crate::open::Opener;
 use crate::queue::Queue;
 use crate::tx::Conn;
 use crate::unit::Answer;
-use crate::{Actor, Clock, Done, Error, Micros, Stats, Tx, Unit, idempotency, job};
+use crate::{Actor, Clock, Done, Error, Micros, Stats, Tx, Unit, dialect, idempotency, job};
 
 /// The most units that wait: at 20,000 a second a fifth of a second's wait. More is told to come again.
 pub(crate) const WAITING_MAX: usize = 4096;
@@ -293,10 +293,16 @@ impl Writer {
         let Some(conn) = &mut self.conn else { return Err(Setback::Again("no connection".to_owned())) };
         let is_shape = units.iter().any(|unit| unit.is_shape());
         let told = conn.begin_write(is_shape).map_err(before)?;
+        if let Some(told) = &told
+            && told.shape != self.engine.shape
+        {
+            self.engine.forget();
+            self.engine.shape.clone_from(&told.shape);
+        }
         let now = match told.filter(|_| !self.clock.is_manual()) {
             Some(told) => {
-                self.pulse.ahead_us.store(told - self.clock.now(), Relaxed);
-                told
+                self.pulse.ahead_us.store(told.now - self.clock.now(), Relaxed);
+                told.now
             }
             None => self.clock.now(),
         };
@@ -305,6 +311,9 @@ impl Writer {
         let ran = catch_unwind(AssertUnwindSafe(|| batch::run(engine, tx, units, careful, is_full)));
         let panicked = |_| Err(Error::Broken("a unit of work panicked".to_owned()));
         let (answers, reshaped) = ran.unwrap_or_else(panicked).map_err(before)?;
+        if is_shape && !self.engine.alone {
+            conn.batch(dialect::SHAPE_CHANGED).map_err(before)?;
+        }
         let since = Instant::now();
         if let Err(error) = conn.batch("COMMIT") {
             return Err(match error {
@@ -317,7 +326,7 @@ impl Writer {
         if is_shape {
             self.engine.forget_names();
         }
-        if reshaped || !self.engine.alone {
+        if reshaped {
             self.engine.forget();
         }
         Ok(answers)
