@@ -45,9 +45,20 @@ CREATE TABLE claims (
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL
 ) {clustered};
-CREATE INDEX claims_demand ON claims (demand_id, id);
 CREATE INDEX claims_expiry ON claims (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX claims_subject ON claims (subject) WHERE subject IS NOT NULL;
+
+-- Which claims lie on an allotment. A claim comes into `claims_new`, in the order of time, and is moved to `claims_at`, in
+-- the order of allotments, with many others at once: see `place.rs`.
+CREATE TABLE claims_new (
+    claim_id TEXT NOT NULL PRIMARY KEY,
+    demand_id TEXT NOT NULL
+) {clustered};
+CREATE TABLE claims_at (
+    demand_id TEXT NOT NULL,
+    claim_id TEXT NOT NULL,
+    PRIMARY KEY (demand_id, claim_id)
+) {clustered};
 
 CREATE TABLE journal (
     seq {identity},

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::claim::{self, Claim, amounts_to_text};
 use crate::unit::{Answer, Applied, Done, Step, Unit};
-use crate::{AllotmentRef, Error, Micros, SupplyRef, Tx, Value, idempotency, journal, load, params, shape};
+use crate::{AllotmentRef, Error, Micros, SupplyRef, Tx, Value, idempotency, journal, load, params, place, shape};
 
 /// The most refusals remembered until a commit writes them, and the most that one commit writes: being refused costs no
 /// flush, and a storm of refusals does not crowd out the rest.
@@ -36,6 +36,8 @@ pub(crate) struct Engine {
     pub breaches: u64,
     /// The shape of the tree that what is in memory belongs to, where others can change it.
     pub shape: String,
+    /// How many claims were noted as new since they were last moved, more or less.
+    pub placed: usize,
 }
 
 impl Engine {
@@ -50,6 +52,7 @@ impl Engine {
             refusals: VecDeque::new(),
             breaches: 0,
             shape: String::new(),
+            placed: 0,
         }
     }
 
@@ -74,7 +77,8 @@ impl Engine {
 #[derive(Clone)]
 struct Entry {
     claim: Option<Claim>,
-    stored: bool,
+    /// Whether the database has it, and on which allotment.
+    stored: Option<Option<AllotmentId>>,
     dirty: bool,
 }
 
@@ -218,7 +222,13 @@ impl Batch<'_, '_> {
     fn claim_step(&mut self, unit: &Unit<Answer>, step: &Step) -> Result<Claim, Error> {
         let now = self.tx.now();
         let (kind, before, after) = match step {
-            Step::Charge(new) => ("claim.charged", None, Some(self.new_claim(unit, new)?)),
+            Step::Charge(new) => {
+                // One in hand would be written over; one in the table alone is refused by its key.
+                if self.claims.get(&new.id).is_some_and(|entry| entry.claim.is_some()) {
+                    return Err(Error::Conflict(format!("claim {} is there already", new.id)));
+                }
+                ("claim.charged", None, Some(self.new_claim(unit, new)?))
+            }
             Step::Settle(id, amounts) => {
                 let before = self.claim(unit, *id)?;
                 if before.state == ledger::ClaimState::Held {
@@ -261,7 +271,7 @@ impl Batch<'_, '_> {
         if let Some(end) = after.as_ref().and_then(|after| after.expires_at) {
             self.engine.next_expiry = self.engine.next_expiry.min(end);
         }
-        self.put_claim(claim.id, after, before.is_none());
+        self.put_claim(claim.id, after);
         Ok(claim)
     }
 
@@ -343,9 +353,9 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn put_claim(&mut self, id: ClaimId, claim: Option<Claim>, new: bool) {
+    fn put_claim(&mut self, id: ClaimId, claim: Option<Claim>) {
         let before = self.claims.get(&id).cloned();
-        let stored = before.as_ref().is_some_and(|entry| entry.stored) || (!new && before.is_none());
+        let stored = before.as_ref().and_then(|entry| entry.stored);
         if before.as_ref().is_none_or(|entry| !entry.dirty) {
             self.order.push(id);
         }
@@ -460,7 +470,9 @@ impl Batch<'_, '_> {
         for claim in expired {
             self.shift(Some(&claim), None)?;
             self.log_claim("system:expiry", "claim.expired", Some(&claim), None);
-            self.put_claim(claim.id, None, false);
+            let stored = Some(claim.demand);
+            self.claims.entry(claim.id).or_insert(Entry { claim: None, stored, dirty: false });
+            self.put_claim(claim.id, None);
         }
         if self.engine.alone || is_idle || self.engine.next_expiry <= now {
             let next = "SELECT min(expires_at) FROM claims WHERE expires_at IS NOT NULL AND expires_at > $1";
@@ -515,7 +527,8 @@ impl Batch<'_, '_> {
             let claim = claim::from_row(&self.engine.catalog, &row)?;
             // What has expired is not there, though its row is until it is swept in this very batch.
             if !claim.is_expired(now) {
-                self.claims.insert(claim.id, Entry { claim: Some(claim), stored: true, dirty: false });
+                let stored = Some(claim.demand);
+                self.claims.insert(claim.id, Entry { claim: Some(claim), stored, dirty: false });
             }
         }
         Ok(())
@@ -581,20 +594,29 @@ impl Batch<'_, '_> {
     /// Writes claims, rows and the journal so far. Balances wait for the end.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut left, mut placed) = (Vec::new(), Vec::new());
         for id in std::mem::take(&mut self.order) {
             let Some(entry) = self.claims.get_mut(&id).filter(|entry| entry.dirty) else { continue };
             match (&entry.claim, entry.stored) {
-                (Some(claim), false) => new.push(claim_row(claim)),
-                (Some(claim), true) => changed.push(claim_row(claim)),
-                (None, true) => gone.push(Value::from(id)),
-                (None, false) => {}
+                (Some(claim), None) => new.push(claim_row(claim)),
+                (Some(claim), Some(_)) => changed.push(claim_row(claim)),
+                (None, Some(_)) => gone.push(Value::from(id)),
+                (None, None) => {}
             }
-            entry.stored = entry.claim.is_some();
+            let (was, is) = (entry.stored.flatten(), entry.claim.as_ref().and_then(|claim| claim.demand));
+            if was != is {
+                left.extend(was.map(|demand| (id, demand)));
+                placed.extend(is.map(|demand| (id, demand)));
+            }
+            entry.stored = entry.claim.as_ref().map(|claim| claim.demand);
             entry.dirty = false;
         }
         self.tx.insert_rows(CLAIM_COLUMNS, "", &new)?;
         self.tx.insert_rows(CLAIM_COLUMNS, CLAIM_UPDATE, &changed)?;
         self.tx.execute_in(|list| format!("DELETE FROM claims WHERE id IN {list}"), &gone)?;
+        place::remove(&mut self.tx, &left)?;
+        place::put(&mut self.tx, &placed)?;
+        self.engine.placed += placed.len();
         let mut inserts = std::mem::take(&mut self.inserts);
         inserts.sort_by_key(|(into, _)| *into);
         for same in inserts.chunk_by(|a, b| a.0 == b.0) {

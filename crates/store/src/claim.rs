@@ -2,7 +2,7 @@
 
 use ledger::{AllotmentId, Amounts, Catalog, ClaimId, ClaimState, Place, Weight};
 
-use crate::{Error, Micros, Row, TenantId, Tx, params};
+use crate::{Error, Micros, Row, TenantId, Tx, params, place};
 
 /// The noun of a face that a claim or an allotment belongs to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -102,6 +102,22 @@ pub fn find(tx: &mut Tx, id: ClaimId) -> Result<Option<Claim>, Error> {
 
 /// Claims in the order of their ids, which is the order they were made in. Expired ones are left out.
 pub fn list(tx: &mut Tx, filter: &ClaimFilter) -> Result<Vec<Claim>, Error> {
+    let Some(allotment) = filter.allotment else { return page(tx, filter, None) };
+    let (mut found, mut after) = (Vec::new(), filter.after);
+    loop {
+        let ids = place::list(tx, allotment, after, filter.limit)?;
+        let Some(last) = ids.last() else { return Ok(found) };
+        after = Some(*last);
+        let limit = filter.limit - found.len();
+        found.extend(page(tx, &ClaimFilter { limit, ..filter.clone() }, Some(&ids))?);
+        if found.len() >= filter.limit || ids.len() < filter.limit {
+            return Ok(found);
+        }
+    }
+}
+
+/// Claims that the filter lets through, of these ids or of all.
+fn page(tx: &mut Tx, filter: &ClaimFilter, ids: Option<&[ClaimId]>) -> Result<Vec<Claim>, Error> {
     let mut sql = format!("SELECT {COLUMNS} FROM claims");
     let mut values = params![tx.now()].to_vec();
     if filter.tenant.is_some() {
@@ -112,9 +128,6 @@ pub fn list(tx: &mut Tx, filter: &ClaimFilter) -> Result<Vec<Claim>, Error> {
         values.push(value);
         sql.push_str(&format!(" AND {condition} ${}", values.len()));
     };
-    if let Some(allotment) = filter.allotment {
-        and("claims.demand_id =", allotment.into());
-    }
     if let Some(subject) = &filter.subject {
         and("claims.subject =", subject.into());
     }
@@ -130,6 +143,14 @@ pub fn list(tx: &mut Tx, filter: &ClaimFilter) -> Result<Vec<Claim>, Error> {
     }
     if let Some(after) = filter.after {
         and("claims.id >", after.into());
+    }
+    if let Some(ids) = ids {
+        let mut places = Vec::new();
+        for id in ids {
+            values.push((*id).into());
+            places.push(format!("${}", values.len()));
+        }
+        sql.push_str(&format!(" AND claims.id IN ({})", places.join(",")));
     }
     sql.push_str(&format!(" ORDER BY claims.id LIMIT {}", filter.limit));
     let rows = tx.query(&sql, &values)?;

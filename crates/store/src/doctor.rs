@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ledger::{AllotmentId, Balance, ClaimId, ClaimState, Resource, Side};
 
 use crate::claim::{self, Claim};
-use crate::{Allotment, AllotmentFilter, Error, TenantId, Tx, allotment, params};
+use crate::{Allotment, AllotmentFilter, Error, TenantId, Tx, allotment, params, place};
 
 /// How many rows are read at once.
 const PAGE: usize = 1000;
@@ -17,6 +17,8 @@ pub struct Doctor {
     pub allotments: u64,
     /// How many claims were.
     pub claims: u64,
+    /// How many of them lie on an allotment of the demand side.
+    pub(crate) demanded: u64,
     /// What is not as it must be, a sentence each, with the tenant it is about; none is the supply side.
     pub drift: Vec<(Option<TenantId>, String)>,
 }
@@ -45,8 +47,13 @@ pub(crate) fn run(tx: &mut Tx) -> Result<Doctor, Error> {
         after = Some(last.id);
         doctor.claims += page.len() as u64;
         for claim in page {
+            doctor.demanded += u64::from(claim.demand.is_some());
             count(&claim, &nodes, &at, &mut counted, &mut doctor);
         }
+    }
+    let (noted, demanded) = (place::count(tx)?, doctor.demanded);
+    if noted != demanded {
+        doctor.drift.push((None, format!("{noted} claims are noted at their allotments and {demanded} are there")));
     }
     nodes.iter().zip(&counted).for_each(|(node, counted)| compare(node, counted, &mut doctor));
     Ok(doctor)

@@ -20,6 +20,7 @@ mod job;
 mod journal;
 mod load;
 mod open;
+mod place;
 mod queue;
 mod reader;
 mod shape;

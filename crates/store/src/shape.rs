@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::batch::Batch;
 use crate::unit::{Answer, Step, Unit};
-use crate::{Allotment, AllotmentPatch, AllotmentRef, Error, NewAllotment, allotment, params};
+use crate::{Allotment, AllotmentPatch, AllotmentRef, Error, NewAllotment, allotment, params, place};
 
 impl Batch<'_, '_> {
     /// Does a step that changes the tree. A node that is removed is answered as it was.
@@ -193,10 +193,15 @@ impl Batch<'_, '_> {
         if gone.children > 0 {
             return Err(Error::Conflict(format!("{} has {} children", gone.path, gone.children)));
         }
-        let column = if gone.side == Side::Demand { "demand_id" } else { "supply_id" };
-        let holds = gone.balances.iter().any(|(_, balance)| balance.used > 0 || balance.pending > 0);
-        let claimed = format!("SELECT 1 FROM claims WHERE {column} = $1 LIMIT 1");
-        if holds || self.tx.query_opt(&claimed, &params![node.id])?.is_some() {
+        // A claim of nothing counts nothing, and is a claim.
+        let holds = gone.balances.iter().any(|(_, balance)| balance.used > 0 || balance.pending > 0)
+            || match gone.side {
+                Side::Demand => !place::list(&mut self.tx, node.id, None, 1)?.is_empty(),
+                Side::Supply => {
+                    self.tx.query_opt("SELECT 1 FROM claims WHERE supply_id = $1 LIMIT 1", &params![node.id])?.is_some()
+                }
+            };
+        if holds {
             return Err(Error::Conflict(format!("{} has claims", gone.path)));
         }
         self.engine.book.remove(node.id)?;

@@ -131,6 +131,7 @@ pub struct Unit<T = ()> {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) unmanaged: bool,
     pub(crate) dry: bool,
+    pub(crate) exclusive: bool,
     pub(crate) steps: Vec<Step>,
     pub(crate) inserts: Vec<Insert>,
     pub(crate) notes: Vec<Note>,
@@ -147,6 +148,7 @@ impl Unit<()> {
             tenant: None,
             unmanaged: false,
             dry: false,
+            exclusive: false,
             steps: Vec::new(),
             inserts: Vec::new(),
             notes: Vec::new(),
@@ -267,12 +269,19 @@ impl<T> Unit<T> {
             tenant: self.tenant,
             unmanaged: self.unmanaged,
             dry: self.dry,
+            exclusive: self.exclusive,
             steps: self.steps,
             inserts: self.inserts,
             notes: self.notes,
             jobs: self.jobs,
             idempotency: self.idempotency,
         }
+    }
+
+    /// Nobody else writes meanwhile, on no node.
+    pub(crate) fn exclusively(mut self) -> Self {
+        self.exclusive = true;
+        self
     }
 
     fn step(mut self, step: Step) -> Self {
@@ -293,6 +302,7 @@ impl<T: Send + 'static> Unit<T> {
             tenant: self.tenant,
             unmanaged: self.unmanaged,
             dry: self.dry,
+            exclusive: self.exclusive,
             steps: self.steps,
             inserts: self.inserts,
             notes: self.notes,

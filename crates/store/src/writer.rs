@@ -25,7 +25,7 @@ use crate::open::Opener;
 use crate::queue::Queue;
 use crate::tx::Conn;
 use crate::unit::Answer;
-use crate::{Actor, Clock, Done, Error, Micros, Stats, Tx, Unit, dialect, idempotency, job};
+use crate::{Actor, Clock, Done, Error, Micros, Stats, Tx, Unit, dialect, idempotency, job, place};
 
 /// The most units that wait: at 20,000 a second a fifth of a second's wait. More is told to come again.
 pub(crate) const WAITING_MAX: usize = 4096;
@@ -185,7 +185,18 @@ impl Writer {
                 continue;
             }
             self.batch(batch);
+            if self.engine.placed >= place::NEW_MAX {
+                self.place();
+            }
             self.sweep();
+        }
+    }
+
+    fn place(&mut self) {
+        match self.commit(&[&place::settle().erase()], false) {
+            Ok(_) => self.engine.placed = 0,
+            Err(Failure::Known(error)) => tracing::warn!(%error, "new claims were not moved to their allotments' list"),
+            Err(Failure::Away) => {}
         }
     }
 
@@ -292,7 +303,7 @@ impl Writer {
         }
         let Some(conn) = &mut self.conn else { return Err(Setback::Again("no connection".to_owned())) };
         let is_shape = units.iter().any(|unit| unit.is_shape());
-        let told = conn.begin_write(is_shape).map_err(before)?;
+        let told = conn.begin_write(is_shape || units.iter().any(|unit| unit.exclusive)).map_err(before)?;
         if let Some(told) = &told
             && told.shape != self.engine.shape
         {
