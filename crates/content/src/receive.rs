@@ -149,7 +149,8 @@ impl Upload {
         let mut upload = Upload { draft, reservation, sink, reserved: 0, received: 0, step: STEP_BYTES_MIN };
         let first = match upload.draft.exact_len() {
             Some(len) => upload.charge(len).await,
-            None => match upload.charge(upload.ahead(received)).await {
+            // All that may come, at once: many that reserve step by step can keep each other from ever ending.
+            None => match upload.charge(upload.draft.declared_len.unwrap_or(upload.ahead(received)).max(received)).await {
                 Err(Error::Store(store::Error::Refused(_))) => upload.charge(received).await,
                 charged => charged,
             },

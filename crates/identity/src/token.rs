@@ -84,10 +84,16 @@ impl Identity {
     pub async fn create_token(&self, by: &Principal, user: UserId, new: NewToken) -> Result<(Token, Secret), Error> {
         check_maker(by, user, self.user(user).await?.map(|user| user.tenant))?;
         let secret = new.secret.clone().unwrap_or_else(|| Secret::random(self.store.secret()));
+        let token = self.make_token(by.actor(), user, NewToken { secret: Some(secret.clone()), ..new }).await?;
+        Ok((token, secret))
+    }
+
+    /// The same with a secret that the caller knows. The caller has checked that `by`, who need not be a user, may.
+    pub async fn make_token(&self, by: Actor, user: UserId, new: NewToken) -> Result<Token, Error> {
+        let secret = new.secret.unwrap_or_else(|| Secret::random(self.store.secret()));
         check(&new.name, &secret)?;
         let (id, sha256) = (TokenId(self.store.new_id()), digest(secret.expose()));
-        let wanted = Wanted { id, user, name: new.name, expires_at: new.expires_at, sha256 };
-        Ok((self.insert_token(by.actor(), wanted).await?, secret))
+        self.insert_token(by, Wanted { id, user, name: new.name, expires_at: new.expires_at, sha256 }).await
     }
 
     /// Makes a token of which only the SHA-256 is known.

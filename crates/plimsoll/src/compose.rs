@@ -36,7 +36,14 @@ pub fn migrations() -> Vec<Migrations> {
 
 /// Every path, and one answer for all that are nobody's.
 pub async fn router(parts: Parts) -> Result<Router, Fault> {
-    Ok(Router::new().route("/", get(root)).fallback(nobodys))
+    let Parts { store, identity, content, applier, startup } = parts;
+    content.start().await.map_err(|error| Fault::new(error.to_string()))?;
+    let settings = allocations::Settings { strict_csrf: startup.strict_csrf, public_url: startup.public_url };
+    let face = allocations::Face::new(store.clone(), identity.clone(), content.clone(), settings);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let native = api::router(api::Parts { store, identity, content, version });
+    let router = Router::new().route("/", get(root)).merge(native).merge(allocations::router(face));
+    Ok(router.merge(route::router(applier)).fallback(nobodys))
 }
 
 /// `/`: a person is sent to what is there to read, a program gets links.

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged when `PLIMSOLL_LOG` says nothing.
-const DEFAULT: &str = "info";
+const DEFAULT: &str = "info,refinery_core=warn";
 
 /// Starts logging to standard error. Called once, by `main`.
 pub fn start() {

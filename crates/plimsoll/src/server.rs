@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use content::Content;
 use identity::Identity;
-use store::{Clock, Database, Options, Store};
+use store::{AllotmentFilter, Clock, Database, Options, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -23,6 +23,8 @@ use crate::startup::Startup;
 
 /// How often what is over is swept away: sessions, tokens.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// How many pools are looked at for the warning at the start.
+const POOLS_MAX: usize = 1000;
 /// How long what was cut off may take to notice.
 const CUT_OFF_MAX: Duration = Duration::from_secs(1);
 
@@ -53,7 +55,7 @@ impl Server {
         let site = site.map(|SiteText { text, folder }| apply::parse(&text, Some(&folder))).transpose()?;
 
         let startup = Startup::of(site.as_ref());
-        let store = open(&folder, database.as_deref(), clock.clone()).await?;
+        let store = open(&folder, database.as_deref(), clock.clone(), resources(site.as_ref())).await?;
         // Only the embedded database is nobody else's, so only there may what was looked up be remembered.
         let identity = Identity::new(store.clone(), identity::Settings { cache: database.is_none() });
         let applier = Applier::new(store.clone(), identity.clone());
@@ -64,7 +66,8 @@ impl Server {
             None => {}
         }
         let startup = startup.or_base(applier.base().await?.as_ref())?;
-        let content = Content::new(store.clone(), folder.path().join("blobs"), startup.content_key()?);
+        warn_of_promises(&folder, &store).await?;
+        let content = Content::new(store.clone(), folder.path().to_owned(), startup.content_key()?);
         let parts = Parts { store: store.clone(), identity: identity.clone(), content, applier, startup };
         let router = compose::router(parts).await?;
 
@@ -138,7 +141,19 @@ async fn take(data: std::path::PathBuf) -> Result<Folder, Fault> {
     taking.await.doing("take the data folder")?
 }
 
-async fn open(folder: &Folder, database: Option<&str>, clock: Clock) -> Result<Store, Fault> {
+/// The resources that a site declares beside the built-in ones.
+fn resources(site: Option<&site::Site>) -> Vec<String> {
+    let built_in = ledger::Catalog::built_in();
+    let own = site.into_iter().flat_map(|site| site.catalog.iter()).filter(|it| built_in.find(it.name()).is_none());
+    own.map(|resource| resource.name().to_owned()).collect()
+}
+
+async fn open(
+    folder: &Folder,
+    database: Option<&str>,
+    clock: Clock,
+    resources: Vec<String>,
+) -> Result<Store, Fault> {
     let readers = std::thread::available_parallelism().map_or(2, usize::from);
     let database = match database {
         Some(url) => Database::Postgres(url.to_owned()),
@@ -150,8 +165,28 @@ async fn open(folder: &Folder, database: Option<&str>, clock: Clock) -> Result<S
         migrations: compose::migrations(),
         free_space_of: Some(folder.path().to_owned()),
         readers,
+        resources,
     };
     Ok(Store::open(options).await?)
+}
+
+/// Says so when the pools promise more bytes than the disk has: the limits would hold, and the disk would not.
+async fn warn_of_promises(folder: &Folder, store: &Store) -> Result<(), Fault> {
+    let filter = AllotmentFilter {
+        kind: Some("pool".to_owned()),
+        side: Some(ledger::Side::Supply),
+        limit: POOLS_MAX,
+        ..AllotmentFilter::default()
+    };
+    let pools = store.read(move |tx| store::allotments::list(tx, &filter)).await?;
+    let limits = pools.iter().filter_map(|pool| pool.balance(ledger::Resource::BYTES).limit);
+    let promised_bytes = limits.map(u128::from).sum::<u128>();
+    let (free_bytes, disk_bytes) = folder.free()?;
+    if promised_bytes > u128::from(disk_bytes) {
+        let promised_bytes = u64::try_from(promised_bytes).unwrap_or(u64::MAX);
+        tracing::warn!(promised_bytes, disk_bytes, free_bytes, "the pools promise more bytes than the disk has");
+    }
+    Ok(())
 }
 
 /// The sample, its passwords and its token.

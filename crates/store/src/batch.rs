@@ -13,7 +13,9 @@ use serde_json::json;
 
 use crate::claim::{self, Claim, amounts_to_text};
 use crate::unit::{Answer, Applied, Done, Step, Unit};
-use crate::{AllotmentRef, Error, Micros, SupplyRef, Tx, Value, idempotency, journal, load, params, place, shape};
+use crate::{
+    Allotment, AllotmentRef, Error, Micros, SupplyRef, Tx, Value, idempotency, journal, load, params, place, shape,
+};
 
 /// The most refusals remembered until a commit writes them, and the most that one commit writes: being refused costs no
 /// flush, and a storm of refusals does not crowd out the rest.
@@ -191,8 +193,10 @@ impl Batch<'_, '_> {
                 _ => applied.claims.push(self.claim_step(unit, step)?),
             }
         }
+        let gone: HashMap<AllotmentId, Allotment> =
+            shaped.iter().filter_map(|(id, gone)| Some((*id, gone.clone()?))).collect();
         for (id, removed) in shaped {
-            applied.allotments.push(match removed {
+            applied.allotments.push(match removed.or_else(|| gone.get(&id).cloned()) {
                 Some(gone) => gone,
                 None => shape::read(self, id)?,
             });

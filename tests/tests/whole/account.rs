@@ -151,10 +151,13 @@ impl Account {
         };
         // The same subject is always charged on the same allotment: a key goes with one body.
         let place = subject.bytes().map(usize::from).sum::<usize>() % self.allotments.len();
-        let body = json!({
+        let mut body = json!({
             "allotment_id": self.allotments[place], "amounts": {"bytes": bytes, "objects": 1}, "state": state,
-            "subject": subject, "expires_in": 86_400,
+            "subject": subject,
         });
+        if state == "pending" {
+            body["expires_in"] = json!(86_400);
+        }
         let lines = format!("Content-Type: application/json\r\nIdempotency-Key: {subject}\r\n");
         let answer = client.send("POST", "/plimsoll/v1/claims", &lines, body.to_string().as_bytes())?;
         match answer.status {

@@ -58,6 +58,7 @@ pub struct Front {
 }
 
 impl Front {
+    /// Over this router.
     pub fn new(router: Router, clock: Clock, stage: watch::Receiver<Stage>) -> Front {
         Front { router, clock, stage }
     }

@@ -4,7 +4,7 @@
 //! so that batches form and units of all kinds fail beside others. Between stretches everybody waits, time goes on for all,
 //! and every balance is compared. A failure prints its seed; `PLIMSOLL_MODEL_SEED` runs that sequence alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ledger::model::{Allotment, Claim, Model, Objection};
@@ -20,7 +20,11 @@ use crate::house::{House, INTO_THINGS, Mounted, SECOND, all, by, word};
 const PAUSES_S: [i64; 5] = [3, 0, 7, 1, 12];
 const STRETCH: usize = 10;
 /// How many sequences run at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 128;
+/// Every so many steps all sequences change their trees at the same time, for such units make batches of their own; some
+/// sequences do it whenever they like, between the others' claims.
+const TREE_EVERY: usize = 10;
+const FREE_EVERY: u64 = 64;
 const DEPTH: usize = 5;
 const RESOURCES: [Resource; 2] = [Resource::BYTES, Resource::OBJECTS];
 
@@ -147,17 +151,8 @@ struct Sequence {
     /// All ids there ever were, so that some steps name what is gone.
     nodes: Vec<(AllotmentId, Arc<str>, Side)>,
     claims: Vec<ClaimId>,
-    trace: Vec<String>,
+    trace: Vec<(i64, Fate, Vec<Op>)>,
     counts: BTreeMap<&'static str, u64>,
-}
-
-/// Says how to see a failure again.
-impl Drop for Sequence {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("PLIMSOLL_MODEL_SEED={} after:\n  {}", self.seed, self.trace.join("\n  "));
-        }
-    }
 }
 
 impl Sequence {
@@ -174,13 +169,19 @@ impl Sequence {
             let branches = [Side::Demand, Side::Demand, Side::Demand, Side::Supply].map(|side| self.child(Some(side)));
             self.unit(branches.to_vec(), Fate::Kept).await;
         }
-        for _ in 0..units {
+        for number in 1..=units {
             let steps = if self.chance(25) { 2 + self.roll(3) } else { 1 };
-            let ops = (0..steps).map(|_| self.op()).collect();
-            let fate = match self.roll(200) {
-                0..8 => Fate::Fails,
-                8..10 => Fate::Conflicts,
-                10..16 => Fate::Dry,
+            let is_free = self.seed % FREE_EVERY == 1;
+            let in_tree = if is_free { self.chance(15) } else { number % TREE_EVERY == 0 };
+            let mut ops: Vec<Op> = (0..steps).map(|_| self.claim_op()).collect();
+            if in_tree {
+                let at = self.roll(steps) as usize;
+                ops[at] = self.tree_op();
+            }
+            let fate = match self.roll(1_000) {
+                0..30 => Fate::Fails,
+                30..50 => Fate::Dry,
+                50 => Fate::Conflicts,
                 _ => Fate::Kept,
             };
             self.unit(ops, fate).await;
@@ -190,7 +191,7 @@ impl Sequence {
 
     /// Does a unit in the store and on the model, and compares what comes of it.
     async fn unit(&mut self, ops: Vec<Op>, fate: Fate) {
-        self.trace.push(format!("{fate:?} {ops:?}"));
+        self.trace.push((self.model.now, fate, ops.clone()));
         let mut after = self.model.clone();
         let told = ops.iter().try_for_each(|op| op.clone().on_model(&mut after));
         let mut unit = ops.iter().fold(by(), |unit, op| op.clone().on_unit(unit));
@@ -212,11 +213,11 @@ impl Sequence {
             (Ok(()), Ok(_)) => matches!(fate, Fate::Kept | Fate::Dry),
             _ => false,
         };
-        assert!(is_same, "the model says {told:?}, the store {answer:?}");
+        self.check(is_same, || format!("the model says {told:?}, the store {answer:?}"));
         let Ok(done) = answer else { return };
         if let [Op::Charge(id, ..) | Op::Settle(id, _) | Op::Set(id, _) | Op::Renew(id, _) | Op::Move(id, _)] = &ops[..]
         {
-            assert_eq!(as_modelled(&done.claims[0]), after.claims[id], "the claim as the unit answers it");
+            self.equal("the claim as the unit answers it", &as_modelled(&done.claims[0]), &after.claims[id]);
         }
         if fate == Fate::Kept {
             self.model = after;
@@ -225,7 +226,6 @@ impl Sequence {
 
     /// Time has gone on; every balance is compared, with no write in between.
     async fn look(mut self, now: i64) -> Sequence {
-        self.trace.push(format!("now {now}"));
         self.model.expire_all(now);
         let roots: Vec<AllotmentId> = self.nodes.iter().take(2).map(|(id, ..)| *id).collect();
         let claims = self.claims.clone();
@@ -246,29 +246,39 @@ impl Sequence {
             .await
             .unwrap();
         let balances = self.model.balances();
-        let ids: Vec<AllotmentId> = nodes.iter().map(|node| node.id).collect();
-        assert_eq!(ids.len(), self.model.nodes.len(), "how many nodes there are");
+        let ids: BTreeSet<AllotmentId> = nodes.iter().map(|node| node.id).collect();
+        self.equal("the nodes there are", ids, self.model.nodes.keys().copied().collect());
         for node in &nodes {
             let told = &self.model.nodes[&node.id];
-            assert_eq!(
-                (&*node.path, node.overcommit, node.expires_at),
-                (&*told.path, told.overcommit, told.expires_at)
-            );
+            let shape = (&*node.path, node.overcommit, node.expires_at);
+            self.equal("the shape of a node", shape, (&*told.path, told.overcommit, told.expires_at));
             let children = self.model.nodes.values().filter(|child| child.parent == Some(node.id)).count();
-            assert_eq!(node.children, children as u64, "{}: children", node.path);
+            self.equal(&format!("{}: children", node.path), node.children, children as u64);
             for resource in RESOURCES {
                 let told = balances.get(&(node.id, resource)).copied().unwrap_or_default();
-                assert_eq!(node.balance(resource), told, "{}: {resource}, store and model", node.path);
+                self.equal(&format!("{}: {resource}", node.path), node.balance(resource), told);
             }
         }
         for id in self.claims.iter().rev().take(8) {
-            assert_eq!(found.get(id), self.model.claims.get(id), "claim {id}, store and model");
+            self.equal(&format!("claim {id}"), found.get(id), self.model.claims.get(id));
         }
         self
     }
 
-    fn op(&mut self) -> Op {
-        match self.roll(100) {
+    fn equal<T: PartialEq + std::fmt::Debug>(&self, what: &str, store: T, model: T) {
+        self.check(store == model, || format!("{what}: the store has {store:?}, the model {model:?}"));
+    }
+
+    /// A failure says how to see it again.
+    fn check(&self, is_same: bool, what: impl FnOnce() -> String) {
+        if !is_same {
+            let told: Vec<String> = self.trace.iter().map(|unit| format!("{unit:?}")).collect();
+            panic!("{}\nPLIMSOLL_MODEL_SEED={} after:\n  {}", what(), self.seed, told.join("\n  "));
+        }
+    }
+
+    fn tree_op(&mut self) -> Op {
+        match self.roll(12) {
             0..4 => self.child(None),
             4..8 => {
                 let (id, resource) = (self.any_node(None), self.resource());
@@ -280,13 +290,15 @@ impl Sequence {
                 let overcommit = (!self.chance(30)).then(|| Overcommit { permille: 500 + 250 * self.roll(8) as u32 });
                 Op::Overcommit(self.any_node(None), overcommit)
             }
-            11 => {
+            _ => {
                 let end = (!self.chance(40)).then(|| self.model.now + self.roll(12) as i64 * SECOND);
                 Op::Ends(self.any_node(None), end)
             }
-            12..45 => self.charge(),
-            _ => self.change(),
         }
+    }
+
+    fn claim_op(&mut self) -> Op {
+        if self.chance(38) { self.charge() } else { self.change() }
     }
 
     fn charge(&mut self) -> Op {

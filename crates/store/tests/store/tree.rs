@@ -16,6 +16,7 @@ on_both! {
     a_change_of_an_outdated_version_is_stale
     what_is_not_said_stays
     a_unit_makes_a_branch_and_charges_on_it
+    a_unit_may_make_change_and_remove_one_node
     a_failed_unit_takes_its_nodes_with_it
     a_tree_has_a_greatest_depth
     nodes_are_listed_in_the_order_of_their_paths
@@ -205,6 +206,19 @@ async fn a_unit_makes_a_branch_and_charges_on_it(house: &mut House) {
     house.write(gone).await.unwrap();
     assert_eq!(house.number("SELECT count(*) FROM allotments").await, 0);
     assert_eq!(house.number("SELECT count(*) FROM balances").await, 0);
+}
+
+async fn a_unit_may_make_change_and_remove_one_node(house: &mut House) {
+    house.make("site", &[(Resource::BYTES, 10)]).await;
+    let limits = vec![(Resource::BYTES, Some(7))];
+    let lowered = AllotmentPatch { limits, ..AllotmentPatch::default() };
+    let made = by().create_allotment(house.new_node("site/a", &[(Resource::BYTES, 5)]));
+    let unit = made.change_allotment(path("site/a"), lowered).remove_allotment(path("site/a"));
+    let done = house.write(unit).await.unwrap();
+    let told: Vec<_> = done.allotments.iter().map(|node| (&*node.path, node.limits().get(Resource::BYTES))).collect();
+    assert_eq!(told, [("site/a", 7); 3], "as it was when it was removed");
+    let site = house.node("site").await;
+    assert_eq!((site.children, site.balance(Resource::BYTES).promised), (0, 0));
 }
 
 async fn a_failed_unit_takes_its_nodes_with_it(house: &mut House) {
