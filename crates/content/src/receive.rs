@@ -139,7 +139,7 @@ struct Upload {
 }
 
 impl Upload {
-    /// Reserves what was declared, or a first step; `received` bytes are in hand.
+    /// Reserves what was declared, exactly or at most, or a first step; `received` bytes are in hand.
     async fn begin(content: &Content, draft: Draft, received: u64) -> Result<Upload, Error> {
         let reservation = Arc::new(Reservation::new(content.clone()));
         let key = content.shared.key.as_ref();
@@ -147,10 +147,11 @@ impl Upload {
         let writer = Writer::new(content.disk().clone(), reservation.blob, sealer);
         let sink = Sink::new(Arc::clone(&reservation), writer);
         let mut upload = Upload { draft, reservation, sink, reserved: 0, received: 0, step: STEP_BYTES_MIN };
+        // All that may come, at once: many that reserve step by step can keep each other from ever ending.
+        let all = upload.draft.declared_len.unwrap_or(upload.ahead(received)).max(received);
         let first = match upload.draft.exact_len() {
             Some(len) => upload.charge(len).await,
-            // All that may come, at once: many that reserve step by step can keep each other from ever ending.
-            None => match upload.charge(upload.draft.declared_len.unwrap_or(upload.ahead(received)).max(received)).await {
+            None => match upload.charge(all).await {
                 Err(Error::Store(store::Error::Refused(_))) => upload.charge(received).await,
                 charged => charged,
             },

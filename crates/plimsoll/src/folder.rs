@@ -85,7 +85,8 @@ fn keep_private(path: &Path) -> Result<(), Fault> {
     let metadata = path.metadata().doing("look at the data folder")?;
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 && metadata.uid() == rustix::process::geteuid().as_raw() {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700)).doing("make the data folder private")?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700))
+            .doing("make the data folder private")?;
     }
     Ok(())
 }

@@ -6,6 +6,10 @@ use clap::Parser;
 use plimsoll::cli::{Cli, Command};
 use plimsoll::{Fault, logs, serve, settings};
 
+/// What one thread takes and another gives back, as every unit of work is, it does not lock.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

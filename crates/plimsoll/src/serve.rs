@@ -31,8 +31,10 @@ pub async fn run(data: PathBuf, settings: Settings) -> Result<(), Fault> {
 fn config(data: PathBuf, settings: Settings) -> Result<Config, Fault> {
     if let Some(blobs) = &settings.blobs {
         let scheme = blobs.split(':').next().unwrap_or_default();
-        return Err(Fault::new(format!("content cannot lie on {scheme} yet: this version keeps it in the data folder"))
-            .hint("leave --blobs out"));
+        return Err(Fault::new(format!(
+            "content cannot lie on {scheme} yet: this version keeps it in the data folder"
+        ))
+        .hint("leave --blobs out"));
     }
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(chain), Some(key)) => Some((chain.clone(), key.clone())),

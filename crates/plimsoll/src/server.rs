@@ -62,7 +62,9 @@ impl Server {
         let mut first_login = None;
         match site {
             Some(site) => applier.apply(site, false).await.map(drop)?,
-            None if applier.base().await?.is_none() => first_login = Some(first_site(&folder, &applier, &identity).await?),
+            None if applier.base().await?.is_none() => {
+                first_login = Some(first_site(&folder, &applier, &identity).await?)
+            }
             None => {}
         }
         let startup = startup.or_base(applier.base().await?.as_ref())?;
@@ -148,12 +150,7 @@ fn resources(site: Option<&site::Site>) -> Vec<String> {
     own.map(|resource| resource.name().to_owned()).collect()
 }
 
-async fn open(
-    folder: &Folder,
-    database: Option<&str>,
-    clock: Clock,
-    resources: Vec<String>,
-) -> Result<Store, Fault> {
+async fn open(folder: &Folder, database: Option<&str>, clock: Clock, resources: Vec<String>) -> Result<Store, Fault> {
     let readers = std::thread::available_parallelism().map_or(2, usize::from);
     let database = match database {
         Some(url) => Database::Postgres(url.to_owned()),

@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn resources_are_those_limited_or_used() {
-        let allotment = json!({ "limits": { "bytes": 0 }, "used": { "bytes": 0, "objects": 3, "drives": 0 }, "pending": {} });
+        let allotment =
+            json!({ "limits": { "bytes": 0 }, "used": { "bytes": 0, "objects": 3, "drives": 0 }, "pending": {} });
         assert_eq!(resources(&allotment), ["bytes", "objects"]);
         assert_eq!(Load::of(&allotment, "objects"), Load { used: 3, pending: 0, limit: None });
     }

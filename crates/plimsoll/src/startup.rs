@@ -39,7 +39,8 @@ impl Startup {
     pub fn content_key(&self) -> Result<Option<content::SiteKey>, Fault> {
         let Some(key) = &self.encryption_key else { return Ok(None) };
         let mut bytes = [0; 32];
-        hex::decode_to_slice(key.expose(), &mut bytes).map_err(|_| Fault::new("encryption_key is not 64 hex digits"))?;
+        hex::decode_to_slice(key.expose(), &mut bytes)
+            .map_err(|_| Fault::new("encryption_key is not 64 hex digits"))?;
         Ok(Some(content::SiteKey::new(bytes)))
     }
 }

@@ -72,6 +72,8 @@ CREATE TABLE journal (
     detail TEXT NOT NULL{writer_column}
 );
 CREATE INDEX journal_tenant ON journal (tenant_id, seq);
+-- Who settles a claim that has expired is told that it has.
+CREATE INDEX journal_expired ON journal (subject) WHERE kind = 'claim.expired';
 
 CREATE TABLE jobs (
     id TEXT NOT NULL PRIMARY KEY,

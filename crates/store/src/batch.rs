@@ -628,7 +628,7 @@ impl Batch<'_, '_> {
             self.tx.insert_rows(same[0].0, "", &rows)?;
         }
         let entries = std::mem::take(&mut self.journal);
-        journal::write(&mut self.tx, &entries)
+        journal::write(&mut self.tx, entries)
     }
 
     fn finish(&mut self) -> Result<(), Error> {

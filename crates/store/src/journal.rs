@@ -26,20 +26,20 @@ pub(crate) struct Entry {
 
 const INTO: &str = "journal (at, actor, kind, tenant_id, allotment_id, path, subject, detail)";
 
-pub(crate) fn write(tx: &mut Tx, entries: &[Entry]) -> Result<(), Error> {
-    let row = |entry: &Entry| {
+pub(crate) fn write(tx: &mut Tx, entries: Vec<Entry>) -> Result<(), Error> {
+    let row = |entry: Entry| {
         params![
             entry.at,
-            &entry.actor,
+            entry.actor,
             entry.kind,
             entry.tenant,
             entry.allotment,
-            entry.path.as_deref(),
-            entry.subject.as_ref(),
-            &entry.detail
+            entry.path,
+            entry.subject,
+            entry.detail
         ]
     };
-    tx.insert_rows(INTO, "", &entries.iter().map(row).collect::<Vec<_>>())
+    tx.insert_rows(INTO, "", &entries.into_iter().map(row).collect::<Vec<_>>())
 }
 
 /// An entry as it was read.

@@ -39,12 +39,15 @@ pub(crate) fn nodes(tx: &mut Tx, book: &mut Book, leaves: &[AllotmentId]) -> Res
     Ok(ids)
 }
 
+/// Whether a node is frozen, and what it counts.
+type Counted = (bool, SmallVec<[(Resource, Balance); 2]>);
+
 /// Reads what these nodes count, and whether they are frozen; on a shared database their rows are locked. `ids` are in
 /// their order.
 pub(crate) fn balances(tx: &mut Tx, book: &mut Book, ids: &[AllotmentId]) -> Result<(), Error> {
     let lock = tx.dialect().for_update("allotments");
     let rows = |list: &str| format!("SELECT id, frozen FROM allotments WHERE id IN {list} ORDER BY id{lock}");
-    let mut found: HashMap<AllotmentId, (bool, SmallVec<[(Resource, Balance); 2]>)> = HashMap::new();
+    let mut found: HashMap<AllotmentId, Counted> = HashMap::new();
     for row in tx.query_in(rows, &values(ids))? {
         found.insert(row.get(0)?, (row.get(1)?, SmallVec::new()));
     }

@@ -55,9 +55,9 @@ impl<T> Queue<T> {
         self.state().items.len()
     }
 
-    /// Waits for items, at most for so long, and takes from the front for as long as `goes_on` says so of what it has and of
+    /// Waits for items, at most for so long, and takes from the front: the first, and then for as long as `goes_on` says so of
     /// the next. None when the queue is closed and empty; empty when the wait was in vain.
-    pub(crate) fn take(&self, patience: Duration, goes_on: impl Fn(&[T], &T) -> bool) -> Option<Vec<T>> {
+    pub(crate) fn take(&self, patience: Duration, mut goes_on: impl FnMut(&T) -> bool) -> Option<Vec<T>> {
         let mut state = self.state();
         if state.items.is_empty() && state.is_open {
             let waiting =
@@ -69,7 +69,7 @@ impl<T> Queue<T> {
         }
         let mut taken = Vec::new();
         while let Some(next) = state.items.front() {
-            if !taken.is_empty() && !goes_on(&taken, next) {
+            if !goes_on(next) && !taken.is_empty() {
                 break;
             }
             taken.extend(state.items.pop_front());

@@ -47,7 +47,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn run(mut self) {
-        while let Some(asked) = self.queue.take(PATIENCE, |_, _| false) {
+        while let Some(asked) = self.queue.take(PATIENCE, |_| false) {
             for Ask(run) in asked {
                 self.one(run);
             }

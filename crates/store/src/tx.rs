@@ -310,6 +310,7 @@ impl rusqlite::ToSql for Value {
             Value::Int(v) => ToSqlOutput::Borrowed(ValueRef::Integer(*v)),
             Value::Bool(v) => ToSqlOutput::Borrowed(ValueRef::Integer((*v).into())),
             Value::Text(v) => ToSqlOutput::Borrowed(ValueRef::Text(v.as_bytes())),
+            Value::Shared(v) => ToSqlOutput::Borrowed(ValueRef::Text(v.as_bytes())),
             Value::Id(v) => ToSqlOutput::Owned(rusqlite::types::Value::Text(v.hyphenated().to_string())),
             Value::Bytes(v) => ToSqlOutput::Borrowed(ValueRef::Blob(v)),
         })
@@ -325,6 +326,10 @@ impl ToSql for Value {
             Value::Int(v) => v.to_sql(ty, out),
             Value::Bool(v) => v.to_sql(ty, out),
             Value::Text(v) => v.as_str().to_sql(ty, out),
+            Value::Shared(v) => {
+                let text: &str = v;
+                text.to_sql(ty, out)
+            }
             Value::Id(v) => {
                 let text: &str = v.hyphenated().encode_lower(&mut buffer);
                 text.to_sql(ty, out)

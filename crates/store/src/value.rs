@@ -1,5 +1,7 @@
 //! Values in and out of SQL, the same for both databases.
 
+use std::sync::Arc;
+
 use ledger::{AllotmentId, ClaimId};
 use uuid::Uuid;
 
@@ -16,6 +18,8 @@ pub enum Value {
     Bool(bool),
     /// TEXT.
     Text(String),
+    /// TEXT that others hold, too.
+    Shared(Arc<str>),
     /// A UUID, stored as TEXT in lower case.
     Id(Uuid),
     /// BLOB or BYTEA.
@@ -36,6 +40,7 @@ value_from! {
     &str => |v| Value::Text(v.to_owned());
     &String => |v| Value::Text(v.clone());
     String => |v| Value::Text(v);
+    Arc<str> => |v| Value::Shared(v);
     Vec<u8> => |v| Value::Bytes(v);
     &[u8] => |v| Value::Bytes(v.to_vec());
     Uuid => |v| Value::Id(v);
@@ -112,6 +117,7 @@ impl FromValue for String {
     fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Text(v) => Some(v),
+            Value::Shared(v) => Some(v.to_string()),
             _ => None,
         }
     }

@@ -175,11 +175,7 @@ impl Writer {
     }
 
     pub(crate) fn run(mut self) {
-        let goes_on = |taken: &[Queued], next: &Queued| {
-            let steps: usize = taken.iter().map(|queued| queued.unit.steps.len() + 1).sum();
-            taken[0].unit.is_shape() == next.unit.is_shape() && steps + next.unit.steps.len() <= BATCH_STEPS_MAX
-        };
-        while let Some(batch) = self.queue.take(self.patience(), goes_on) {
+        while let Some(batch) = self.take() {
             if batch.is_empty() && self.engine.next_expiry > self.pulse.now(&self.clock) && self.engine.alone {
                 self.sweep();
                 continue;
@@ -198,6 +194,15 @@ impl Writer {
             Err(Failure::Known(error)) => tracing::warn!(%error, "new claims were not moved to their allotments' list"),
             Err(Failure::Away) => {}
         }
+    }
+
+    /// The next batch: units of one sort, up to the bound.
+    fn take(&self) -> Option<Vec<Queued>> {
+        let (mut steps, mut is_shape) = (0, None);
+        self.queue.take(self.patience(), |next| {
+            steps += next.unit.steps.len() + 1;
+            *is_shape.get_or_insert(next.unit.is_shape()) == next.unit.is_shape() && steps <= BATCH_STEPS_MAX
+        })
     }
 
     /// Until the next claim expires.

@@ -20,7 +20,7 @@ const ROUNDS: u64 = 30;
 /// How soon after a kill the server must be ready again.
 const RESTART_MAX: Duration = Duration::from_secs(5);
 /// Bytes of a leaf that is full now and then, so that refusals are among the answers.
-const TIGHT_BYTES: u64 = 2_000_000;
+const TIGHT_BYTES: u64 = 400_000;
 
 fn rounds() -> u64 {
     std::env::var("PLIMSOLL_KILL_ROUNDS").ok().map_or(ROUNDS, |text| text.parse().expect("a number of rounds"))

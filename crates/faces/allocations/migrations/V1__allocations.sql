@@ -92,8 +92,8 @@ CREATE TABLE records (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 ) {clustered};
-CREATE INDEX records_allocation ON records (allocation_id, id);
-CREATE INDEX records_asset ON records (asset_id, id) WHERE asset_id IS NOT NULL;
+CREATE INDEX records_allocation ON records (allocation_id, created_at, id);
+CREATE INDEX records_asset ON records (asset_id, created_at, id) WHERE asset_id IS NOT NULL;
 
 CREATE TABLE record_files (
     record_id TEXT NOT NULL,

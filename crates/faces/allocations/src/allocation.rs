@@ -101,11 +101,7 @@ pub async fn change(
 }
 
 /// `DELETE /api/allocations/{id}/`: takes back what is empty.
-pub async fn remove(
-    State(face): State<Face>,
-    caller: Caller,
-    At(id): At<AllocationId>,
-) -> Result<NoContent, Error> {
+pub async fn remove(State(face): State<Face>, caller: Caller, At(id): At<AllocationId>) -> Result<NoContent, Error> {
     let rights = rights(&face, &caller, id).await?;
     if !rights.hands_out {
         return Err(Error::Denied);
@@ -262,7 +258,7 @@ async fn show(face: &Face, mut select: Select, id: AllocationId) -> Result<wire:
     select.and_equal("allocations.id", Some(id));
     let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE {}", select.conditions());
     let row = face.store.read(move |tx| tx.query_opt(&sql, select.values())).await?;
-    Ok(row.as_ref().map(from_row).transpose()?.ok_or(Error::NotFound)?)
+    row.as_ref().map(from_row).transpose()?.ok_or(Error::NotFound)
 }
 
 /// Of which allocations the caller may know: an administrator of all; others of their own, their projects', and those

@@ -45,11 +45,7 @@ pub async fn create(
 }
 
 /// `GET /api/assets/{id}/`.
-pub async fn get(
-    State(face): State<Face>,
-    caller: Caller,
-    At(id): At<AssetId>,
-) -> Result<Json<wire::Asset>, Error> {
+pub async fn get(State(face): State<Face>, caller: Caller, At(id): At<AssetId>) -> Result<Json<wire::Asset>, Error> {
     face.store.read(move |tx| reachable(tx, &caller, id, Reach::Read).map(drop).map_err(Error::noun)).await?;
     Ok(Json(show(&face, id).await?))
 }

@@ -27,12 +27,7 @@ pub fn collection_can(
 }
 
 /// Whether the caller may have something of this tenant stored in this allocation.
-pub fn allocation_can(
-    tx: &mut Tx,
-    who: &Principal,
-    id: AllocationId,
-    tenant: TenantId,
-) -> Result<bool, StoreError> {
+pub fn allocation_can(tx: &mut Tx, who: &Principal, id: AllocationId, tenant: TenantId) -> Result<bool, StoreError> {
     let Some(found) = allocation::find(tx, id)?.filter(|found| found.tenant == tenant) else { return Ok(false) };
     Ok(access::reach(tx, who, found.tenant, found.owner)? == Reach::Write)
 }

@@ -84,7 +84,8 @@ fn check_csrf(face: &Face, headers: &HeaderMap, session: &Session) -> Result<(),
         let own = face.settings.public_url.as_deref().and_then(|url| url.split_once("://"));
         let own = own.map(|(_, rest)| rest.split('/').next().unwrap_or_default());
         let names = [Some(input::header(headers, &HOST)), own];
-        authority.is_some_and(|it| names.into_iter().flatten().any(|name| !it.is_empty() && name.eq_ignore_ascii_case(it)))
+        authority
+            .is_some_and(|it| names.into_iter().flatten().any(|name| !it.is_empty() && name.eq_ignore_ascii_case(it)))
     };
     if headers.contains_key(ORIGIN) && !is_own(input::header(headers, &ORIGIN)) {
         return Err(Error::Csrf);

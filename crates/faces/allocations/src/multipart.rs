@@ -140,7 +140,6 @@ where
         body_len.saturating_sub(passed).saturating_sub(self.delimiter.len() as u64 + 4)
     }
 
-
     /// Whether the boundary just read is the last one. Else what is left begins with the end of its line.
     async fn is_over(&mut self) -> Result<bool, Fault> {
         loop {

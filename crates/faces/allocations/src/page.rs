@@ -43,7 +43,8 @@ impl Here {
     /// A link to another page of the same list. The first needs no number.
     fn page(&self, params: &Params, number: u64) -> String {
         let others = params.pairs().iter().filter(|(name, _)| name != "page");
-        let mut pairs: Vec<String> = others.map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+        let mut pairs: Vec<String> =
+            others.map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
         if number > 1 {
             pairs.insert(0, format!("page={number}"));
         }
@@ -129,9 +130,8 @@ impl Asked {
             _ => return Err(Error::NoSuchPage.noun()),
         };
         let (order, size, skip) = (&self.order, self.size, (number - 1) * self.size);
-        let sql = format!(
-            "SELECT {columns} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {size} OFFSET {skip}"
-        );
+        let sql =
+            format!("SELECT {columns} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {size} OFFSET {skip}");
         Ok((count, number, tx.query(&sql, select.values())?))
     }
 

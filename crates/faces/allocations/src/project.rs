@@ -188,13 +188,7 @@ fn projects(tx: &mut Tx, rows: &[store::Row]) -> Result<Vec<wire::Project>, Stor
         let id = row.get(0)?;
         let mut members = members.remove(&id).unwrap_or_default();
         members.sort_by_key(|member| member.user_id);
-        Ok(wire::Project {
-            id,
-            name: row.get(1)?,
-            owner_id: row.get(2)?,
-            members,
-            created_at: wire::At(row.get(3)?),
-        })
+        Ok(wire::Project { id, name: row.get(1)?, owner_id: row.get(2)?, members, created_at: wire::At(row.get(3)?) })
     };
     rows.iter().map(project).collect()
 }

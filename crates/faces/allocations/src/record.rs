@@ -57,11 +57,7 @@ pub async fn list(
 }
 
 /// `GET /api/records/{id}/`.
-pub async fn get(
-    State(face): State<Face>,
-    caller: Caller,
-    At(id): At<RecordId>,
-) -> Result<Json<wire::Record>, Error> {
+pub async fn get(State(face): State<Face>, caller: Caller, At(id): At<RecordId>) -> Result<Json<wire::Record>, Error> {
     let read = face.store.read(move |tx| reachable(tx, &caller, id, Reach::Read).map_err(Error::noun));
     Ok(Json(read.await?.record.shown()))
 }
@@ -181,8 +177,10 @@ fn with_files(tx: &mut Tx, rows: &[Row]) -> Result<Vec<Record>, StoreError> {
     let mut records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<Value> = records.iter().map(|record| record.id.into()).collect();
     let sql = |list: &str| {
-        format!("SELECT record_id, name, blob_id, size_bytes, sha256, data_type, counts_record FROM record_files \
-                 WHERE record_id IN {list}")
+        format!(
+            "SELECT record_id, name, blob_id, size_bytes, sha256, data_type, counts_record FROM record_files \
+                 WHERE record_id IN {list}"
+        )
     };
     let mut files = HashMap::<RecordId, Vec<File>>::new();
     for row in tx.query_in(sql, &ids)? {
@@ -190,8 +188,8 @@ fn with_files(tx: &mut Tx, rows: &[Row]) -> Result<Vec<Record>, StoreError> {
     }
     for record in &mut records {
         record.files = files.remove(&record.id).unwrap_or_default();
-        // The one it was made with first, the others as they came.
-        record.files.sort_by_key(|file| (!file.counts_record, file.blob));
+        // The one it was made with first, the others by name.
+        record.files.sort_by(|a, b| (!a.counts_record, &a.name).cmp(&(!b.counts_record, &b.name)));
     }
     Ok(records)
 }
@@ -212,8 +210,10 @@ fn file_from_row(row: &Row) -> Result<File, StoreError> {
 pub fn current_of(tx: &mut Tx, assets: &[AssetId]) -> Result<HashMap<AssetId, wire::Record>, StoreError> {
     let ids: Vec<Value> = assets.iter().map(|asset| (*asset).into()).collect();
     let sql = |list: &str| {
-        format!("SELECT {COLUMNS} FROM records WHERE id IN \
-                 (SELECT max(r.id) FROM records r WHERE r.asset_id IN {list} GROUP BY r.asset_id)")
+        format!(
+            "SELECT {COLUMNS} FROM assets JOIN records ON records.id = (SELECT n.id FROM records n \
+                 WHERE n.asset_id = assets.id ORDER BY n.created_at DESC, n.id DESC LIMIT 1) WHERE assets.id IN {list}"
+        )
     };
     let rows = tx.query_in(sql, &ids)?;
     let records = with_files(tx, &rows)?;
@@ -222,8 +222,7 @@ pub fn current_of(tx: &mut Tx, assets: &[AssetId]) -> Result<HashMap<AssetId, wi
 
 /// The rows of a new record and its first file, as data: many uploads go in by one statement.
 pub fn insert<T>(unit: Unit<T>, record: &Record) -> Unit<T> {
-    let values =
-        params![record.id, record.allocation, record.asset, record.size, record.created_at, record.updated_at];
+    let values = params![record.id, record.allocation, record.asset, record.size, record.created_at, record.updated_at];
     let into = "records (id, allocation_id, asset_id, size_bytes, created_at, updated_at)";
     let unit = unit.insert(into, values.to_vec());
     record.files.iter().fold(unit, |unit, file| unit.insert(FILE_INTO, file_row(record.id, file)))
@@ -273,7 +272,7 @@ fn blobs_of(tx: &mut Tx, records: &[Record]) -> Result<Vec<Going>, StoreError> {
 
 /// Some records of an asset, about to go.
 pub fn of_asset(tx: &mut Tx, asset: AssetId, limit: usize) -> Result<Vec<Going>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM records WHERE asset_id = $1 ORDER BY id LIMIT {limit}");
+    let sql = format!("SELECT {COLUMNS} FROM records WHERE asset_id = $1 ORDER BY created_at, id LIMIT {limit}");
     let rows = tx.query(&sql, &params![asset])?;
     let records = with_files(tx, &rows)?;
     blobs_of(tx, &records)

@@ -7,9 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use identity::Principal;
 use ledger::{AllotmentId, Limits, Resource, Side};
-use store::{
-    AllotmentPatch, Error as StoreError, Managed, Micros, NewAllotment, Row, TenantId, Tx, Unit, params,
-};
+use store::{AllotmentPatch, Error as StoreError, Managed, Micros, NewAllotment, Row, TenantId, Tx, Unit, params};
 
 use crate::auth::{Administrator, Caller};
 use crate::error::Error;
@@ -86,11 +84,7 @@ pub async fn change(
 }
 
 /// `DELETE /api/repositories/{id}/`: of one in which nothing lies.
-pub async fn remove(
-    State(face): State<Face>,
-    caller: Caller,
-    At(id): At<RepositoryId>,
-) -> Result<NoContent, Error> {
+pub async fn remove(State(face): State<Face>, caller: Caller, At(id): At<RepositoryId>) -> Result<NoContent, Error> {
     check_rights(&face, &caller, id).await?;
     face.store.read(move |tx| check_unused(tx, id)).await?;
     let unit = Unit::by(caller.actor()).remove_allotment(id.allotment()).rows(move |tx| delete(tx, id));

@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::routing::{any, delete, get, patch, post, put};
 
-use crate::{Face, allocation, asset, auth, collection, download, error, project, record, repository, transfer, upload, user};
+use crate::{
+    Face, allocation, asset, auth, collection, download, error, project, record, repository, transfer, upload, user,
+};
 
 /// Makes of the lines below the router and the list of them.
 macro_rules! table {

@@ -319,7 +319,8 @@ fn insert(tx: &mut Tx, new: &New) -> Result<(), StoreError> {
         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, 0, '[]', $9, $10, $10)";
     let (files, protocols) = (json!(new.files).to_string(), json!(new.asked.protocols).to_string());
     let (record, kind, origin) = (new.asked.record, new.asked.kind, new.asked.origin);
-    let values = params![new.id, new.tenant, record, new.user, kind, origin, files, protocols, new.expires_at, tx.now()];
+    let values =
+        params![new.id, new.tenant, record, new.user, kind, origin, files, protocols, new.expires_at, tx.now()];
     tx.execute(sql, &values).map(drop)
 }
 

@@ -119,7 +119,12 @@ enum Arrived {
 }
 
 impl Upload {
-    async fn raw(&self, headers: &HeaderMap, params: &Params, body: &mut BodyDataStream) -> Result<wire::Record, Error> {
+    async fn raw(
+        &self,
+        headers: &HeaderMap,
+        params: &Params,
+        body: &mut BodyDataStream,
+    ) -> Result<wire::Record, Error> {
         let asked = Asked::read(params.fields())?;
         let label = label(params.get("filename"), Some(UNTYPED))?;
         let target = self.find(asked).await?;
@@ -129,7 +134,12 @@ impl Upload {
         self.keep(staged, target, label, None).await
     }
 
-    async fn form(&self, headers: &HeaderMap, params: &Params, body: &mut BodyDataStream) -> Result<wire::Record, Error> {
+    async fn form(
+        &self,
+        headers: &HeaderMap,
+        params: &Params,
+        body: &mut BodyDataStream,
+    ) -> Result<wire::Record, Error> {
         let mut form = Multipart::new(body, input::header(headers, &CONTENT_TYPE)).map_err(malformed)?;
         let mut given: Map<String, Value> = Map::new();
         for name in target::FIELDS {
@@ -164,7 +174,12 @@ impl Upload {
 
     /// Takes a form's file in: whole, if it is small; else charged where the fields so far say, or on the caller's own node
     /// where they say nothing.
-    async fn arrive<S>(&self, form: &mut Multipart<S>, given: &Map<String, Value>, most: Option<u64>) -> Result<Arrived, Error>
+    async fn arrive<S>(
+        &self,
+        form: &mut Multipart<S>,
+        given: &Map<String, Value>,
+        most: Option<u64>,
+    ) -> Result<Arrived, Error>
     where
         S: Stream<Item = Result<Bytes, axum::Error>> + Unpin + Send,
     {
@@ -294,7 +309,10 @@ where
     let mut text = Vec::new();
     while let Some(frame) = form.chunk().await.map_err(malformed)? {
         if text.len() + frame.len() > FIELD_BYTES_MAX {
-            return Err(Error::field(name, format!("Ensure this field has no more than {FIELD_BYTES_MAX} characters.")));
+            return Err(Error::field(
+                name,
+                format!("Ensure this field has no more than {FIELD_BYTES_MAX} characters."),
+            ));
         }
         text.extend_from_slice(&frame);
     }

@@ -129,7 +129,8 @@ impl Applier {
             let objects = site.objects(&base, &keep);
             failed.take().map_or(Ok(objects), Err)
         });
-        let objects = hashing.await.map_err(|stopped| store::Error::Broken(format!("hashing was stopped: {stopped}")))?;
+        let objects =
+            hashing.await.map_err(|stopped| store::Error::Broken(format!("hashing was stopped: {stopped}")))?;
         Ok(objects?)
     }
 
@@ -162,7 +163,8 @@ impl Applier {
 
     async fn keep(&self, base: &Objects) -> Result<(), store::Error> {
         let text = to_text(base);
-        let sql = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        let sql =
+            "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         let unit = Unit::by(by()).rows(move |tx| tx.execute(sql, &params![APPLIED, &text]).map(drop));
         self.store.write(unit).await.map(drop)
     }
@@ -193,7 +195,10 @@ fn notes(changes: &[Change]) -> Vec<String> {
     let mut notes = Vec::new();
     let any = |kinds: &[Kind]| changes.iter().any(|change| kinds.contains(&change.key.kind));
     if any(&[Kind::Site, Kind::Resource]) {
-        notes.push("public_url, encryption_key, strict_csrf and resources take effect at the next start with this file".to_owned());
+        notes.push(
+            "public_url, encryption_key, strict_csrf and resources take effect at the next start with this file"
+                .to_owned(),
+        );
     }
     for kind in [Kind::LibraryDrive, Kind::License, Kind::Partner, Kind::Organization, Kind::KooDrive] {
         let made = changes.iter().any(|change| change.key.kind == kind && change.action != Action::Remove);
@@ -220,7 +225,9 @@ const SECRET_FILE_MAX: u64 = 64 * 1024;
 
 fn look_up(source: Source<'_>, folder: &Path) -> Result<String, String> {
     match source {
-        Source::Env(name) => std::env::var(name).map_err(|_| "the server's environment has no such variable".to_owned()),
+        Source::Env(name) => {
+            std::env::var(name).map_err(|_| "the server's environment has no such variable".to_owned())
+        }
         Source::File(path) => {
             let path = folder.join(path);
             let size = path.metadata().map_err(|error| error.to_string())?.len();

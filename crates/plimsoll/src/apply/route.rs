@@ -76,7 +76,8 @@ async fn operator(applier: &Applier, headers: &HeaderMap) -> Result<(), Response
             Err(problem::answer(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail))
         }
         None => {
-            let mut response = problem::answer(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", "no valid token was given");
+            let mut response =
+                problem::answer(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", "no valid token was given");
             response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             Err(response)
         }

@@ -43,9 +43,12 @@ fn fixed(change: &Change) -> Vec<String> {
         "/uuid" | "/pool" => true,
         _ => change.key.kind == Kind::Site && pointer == "/encryption_key/sha256",
     };
-    let told = change.fields().iter().filter(|field| is_fixed(&field.pointer) && !field.from.is_null() && !field.to.is_null());
+    let told =
+        change.fields().iter().filter(|field| is_fixed(&field.pointer) && !field.from.is_null() && !field.to.is_null());
     told.map(|field| match field.pointer.as_str() {
-        "/encryption_key/sha256" => "encryption_key cannot be changed: what is sealed with the old one could not be read".to_owned(),
+        "/encryption_key/sha256" => {
+            "encryption_key cannot be changed: what is sealed with the old one could not be read".to_owned()
+        }
         pointer => format!("{}: its {} cannot be changed; remove it and make another", change.key, &pointer[1..]),
     })
     .collect()
@@ -108,7 +111,11 @@ async fn in_the_way(
 
 fn told(node: &Allotment, holds: bool) -> String {
     let claims = || {
-        let used: Vec<String> = node.used().iter().chain(node.pending().iter()).filter(|(_, units)| *units > 0)
+        let used: Vec<String> = node
+            .used()
+            .iter()
+            .chain(node.pending().iter())
+            .filter(|(_, units)| *units > 0)
             .map(|(resource, units)| format!("{units} {resource}"))
             .collect();
         used.join(" and ")

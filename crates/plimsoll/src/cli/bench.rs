@@ -60,7 +60,8 @@ impl Bench {
         let body = self.body(&allotment);
         let clients = try_join_all((0..self.clients).map(|_| self.connect(data))).await?;
         let (start, until) = (Instant::now(), Duration::from_secs(self.seconds));
-        let charging = clients.into_iter().map(|client| tokio::spawn(charge(client, body.clone(), start, until, self.batch)));
+        let charging =
+            clients.into_iter().map(|client| tokio::spawn(charge(client, body.clone(), start, until, self.batch)));
         let mut tally = Tally::default();
         let mut clients = Vec::new();
         for done in try_join_all(charging).await.map_err(|error| Fault::new(error.to_string()))? {
@@ -69,7 +70,7 @@ impl Bench {
             tally.add(part);
         }
         let took = start.elapsed();
-        let released = release(clients, &mut tally.claims).await;
+        let released = release(clients, &tally.claims).await;
         client.call(Method::DELETE, &format!("/allotments/{allotment}"), None).await?;
         let report = self.report(tally, took, released?);
         if output.is_json { show::print_json(&report) } else { show::print(lines(&report)) }
@@ -157,7 +158,7 @@ async fn charge(
 }
 
 /// Gives everything back, shared among the clients; how many a second.
-async fn release(clients: Vec<Client>, claims: &mut Vec<String>) -> Result<f64, Fault> {
+async fn release(clients: Vec<Client>, claims: &[String]) -> Result<f64, Fault> {
     let (start, count) = (Instant::now(), claims.len());
     let share = count.div_ceil(clients.len().max(1)).max(1);
     let parts: Vec<Vec<String>> = claims.chunks(share).map(<[String]>::to_vec).collect();

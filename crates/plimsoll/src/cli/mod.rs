@@ -46,32 +46,40 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Run the server
-    #[command(after_help = "Settings come from flags, then the environment (PLIMSOLL_LISTEN and so on), then plimsoll.toml\n\
+    #[command(
+        after_help = "Settings come from flags, then the environment (PLIMSOLL_LISTEN and so on), then plimsoll.toml\n\
                             in the working folder, whose keys are the flags' names with _ for -.\n\n\
                             Examples:\n  plimsoll serve\n  \
                             plimsoll serve --data /srv/plimsoll --listen 0.0.0.0:443 --site site.toml \\\n      \
                             --tls-cert chain.pem --tls-key key.pem\n\n\
-                            Ctrl-C or SIGTERM finishes what runs, and ends it.")]
+                            Ctrl-C or SIGTERM finishes what runs, and ends it."
+    )]
     Serve(Settings),
     /// Make the site as a file says
-    #[command(after_help = "Compared is what the file says now with what it said when it was last applied: that is changed,\n\
+    #[command(
+        after_help = "Compared is what the file says now with what it said when it was last applied: that is changed,\n\
                             and nothing else. Applying a file twice changes nothing.\n\n\
-                            Examples:\n  plimsoll apply site.toml --dry-run\n  plimsoll apply site.toml")]
+                            Examples:\n  plimsoll apply site.toml --dry-run\n  plimsoll apply site.toml"
+    )]
     Apply(apply::Apply),
     /// Show the tree: who may use how much, and does
-    #[command(after_help = "Examples:\n  plimsoll tree\n  plimsoll tree acme --depth 1\n  plimsoll tree supply:disk\n  \
+    #[command(
+        after_help = "Examples:\n  plimsoll tree\n  plimsoll tree acme --depth 1\n  plimsoll tree supply:disk\n  \
                             plimsoll tree | awk -F'\\t' '$6 > 90'      one line a path and resource: path, resource,\n\
-                            \u{20}                                            used, pending, limit, percent")]
+                            \u{20}                                            used, pending, limit, percent"
+    )]
     Tree(space::Tree),
     /// Show one allotment
     #[command(after_help = "Examples:\n  plimsoll show acme/projects/climate\n  plimsoll show supply:disk")]
     Show(space::Show),
     /// Change limits
-    #[command(after_help = "A limit may be lowered below what is used: nothing is lost, and nothing more is let in.\n\n\
+    #[command(
+        after_help = "A limit may be lowered below what is used: nothing is lost, and nothing more is let in.\n\n\
                             Examples:\n  plimsoll limit acme bytes=10TB\n  \
                             plimsoll limit acme/projects/climate bytes=\"1.5 TiB\" objects=1000000\n  \
                             plimsoll limit supply:disk bytes=unlimited\n  \
-                            plimsoll limit acme bytes=1GB --dry-run      who would be over then")]
+                            plimsoll limit acme bytes=1GB --dry-run      who would be over then"
+    )]
     Limit(space::Limit),
     /// List what takes space
     #[command(after_help = "Examples:\n  plimsoll claims\n  plimsoll claims acme/projects/climate --state pending")]
@@ -89,14 +97,18 @@ pub enum Command {
     #[command(subcommand)]
     User(people::User),
     /// Put load on a server, and report
-    #[command(after_help = "Charges small claims on an allotment from many clients at once, and gives them all back.\n\n\
+    #[command(
+        after_help = "Charges small claims on an allotment from many clients at once, and gives them all back.\n\n\
                             Examples:\n  plimsoll bench acme --clients 64 --seconds 10\n  \
-                            plimsoll bench acme --url http://127.0.0.1:8080 --token acme-native-token")]
+                            plimsoll bench acme --url http://127.0.0.1:8080 --token acme-native-token"
+    )]
     Bench(bench::Bench),
     /// Print the native API's description (OpenAPI 3.1)
     Openapi,
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  plimsoll completions bash > ~/.local/share/bash-completion/completions/plimsoll")]
+    #[command(
+        after_help = "Example:\n  plimsoll completions bash > ~/.local/share/bash-completion/completions/plimsoll"
+    )]
     Completions(Completions),
 }
 

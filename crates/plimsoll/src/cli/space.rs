@@ -97,7 +97,8 @@ fn drawn(output: Output, rows: &[Row<'_>], top: usize) -> Vec<String> {
         for (place, name) in names.iter().enumerate() {
             let start = if place == 0 { first.clone() } else { " ".repeat(width) };
             let name_shown = format!("{name:resource_width$}");
-            let (load, title) = (Load::of(allotment, name), if place == 0 { titled(output, allotment) } else { String::new() });
+            let (load, title) =
+                (Load::of(allotment, name), if place == 0 { titled(output, allotment) } else { String::new() });
             let line = format!("{start}  {name_shown}  {}  {}  {title}", output.bar(load), figures(output, name, load));
             lines.push(line.trim_end().to_owned());
         }
@@ -113,7 +114,8 @@ fn label(rows: &[Row<'_>], at: usize, allotment: &Value, top: usize) -> String {
     for step in 1..=level {
         // Whether another node follows on that level before the branch ends.
         let later = rows[at + 1..].iter().take_while(|(it, _)| it["side"] == allotment["side"]);
-        let goes_on = later.map(|(it, _)| depth(it) - top).take_while(|depth| *depth >= step).any(|depth| depth == step);
+        let goes_on =
+            later.map(|(it, _)| depth(it) - top).take_while(|depth| *depth >= step).any(|depth| depth == step);
         label.push_str(match (step == level, goes_on) {
             (true, true) => "├─ ",
             (true, false) => "└─ ",
@@ -158,7 +160,8 @@ impl Show {
         let mut lines = vec![output.bold(&path_of(&it))];
         let text = |key: &str| it[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let managed = it["managed_by"].as_object();
-        let managed = managed.map(|by| format!("{} {} {}", plain_text(&by["face"]), plain_text(&by["noun"]), plain_text(&by["id"])));
+        let managed = managed
+            .map(|by| format!("{} {} {}", plain_text(&by["face"]), plain_text(&by["noun"]), plain_text(&by["id"])));
         for (name, value) in [
             ("id", text("id")),
             ("title", text("title")),
@@ -174,9 +177,13 @@ impl Show {
         for name in show::resources(&it) {
             let (load, units) = (Load::of(&it, &name), |map: &str| it[map][&name].as_u64());
             lines.push(String::new());
-            lines.push(format!("{name:<12}{}  {}", output.bar(load), figures(output, &name, load)).trim_end().to_owned());
+            lines.push(
+                format!("{name:<12}{}  {}", output.bar(load), figures(output, &name, load)).trim_end().to_owned(),
+            );
             let more = [("promised", units("promised")), ("headroom", units("headroom"))];
-            lines.extend(more.iter().filter_map(|(word, units)| Some(format!("{word:<12}{}", amount(&name, (*units)?)))));
+            lines.extend(
+                more.iter().filter_map(|(word, units)| Some(format!("{word:<12}{}", amount(&name, (*units)?)))),
+            );
         }
         show::print(lines)
     }
@@ -220,7 +227,11 @@ impl Limit {
             let resource = plain_text(&over["resource"]);
             let units = |key: &str| amount(&resource, over[key].as_u64().unwrap_or_default());
             let who = plain_text(&over["path"]);
-            lines.push(format!("{who}: over its {resource} limit: {} used of {}; nothing more is let in", units("used"), units("limit")));
+            lines.push(format!(
+                "{who}: over its {resource} limit: {} used of {}; nothing more is let in",
+                units("used"),
+                units("limit")
+            ));
         }
         if self.dry_run {
             lines.push(output.dim("nothing was changed: this is a dry run"));
@@ -231,7 +242,8 @@ impl Limit {
 
 /// `bytes=10TB` as a resource and a limit.
 fn limit(text: &str) -> Result<(String, Value), Fault> {
-    let form = || Fault::new(format!("{text:?} is no limit")).hint("write it as bytes=10TB, objects=1000 or bytes=unlimited");
+    let form =
+        || Fault::new(format!("{text:?} is no limit")).hint("write it as bytes=10TB, objects=1000 or bytes=unlimited");
     let (name, value) = text.split_once('=').ok_or_else(form)?;
     let (name, value) = (name.trim(), value.trim());
     if name.is_empty() || value.is_empty() {
@@ -241,7 +253,9 @@ fn limit(text: &str) -> Result<(String, Value), Fault> {
         return Ok((name.to_owned(), Value::Null));
     }
     if name != "bytes" && value.contains(|c: char| !c.is_ascii_digit() && c != '_') {
-        return Err(Fault::new(format!("{name}={value}: units are for bytes")).hint(format!("write {name} as a whole number")));
+        return Err(
+            Fault::new(format!("{name}={value}: units are for bytes")).hint(format!("write {name} as a whole number"))
+        );
     }
     let units = site::size::parse(value).map_err(|error| Fault::new(format!("{name}: {error}")))?;
     Ok((name.to_owned(), json!(units)))
@@ -301,7 +315,8 @@ fn row(claim: &Value) -> Vec<String> {
     let amounts = claim["amounts"].as_object().into_iter().flatten();
     let amounts: Vec<String> =
         amounts.map(|(name, units)| format!("{name} {}", amount(name, units.as_u64().unwrap_or_default()))).collect();
-    let noun = claim["managed_by"].as_object().map(|by| format!("{} {}", plain_text(&by["noun"]), plain_text(&by["id"])));
+    let noun =
+        claim["managed_by"].as_object().map(|by| format!("{} {}", plain_text(&by["noun"]), plain_text(&by["id"])));
     let subject = claim["subject"].as_str().map(str::to_owned);
     vec![
         plain_text(&claim["id"]),

@@ -100,9 +100,10 @@ impl Front {
     /// The client's own id if it is a quiet one, else a new one; handlers find it on the request.
     fn identify(&self, request: &mut Request<Body>) -> HeaderValue {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
-        let given = request.headers().get(&REQUEST_ID).filter(|id| {
-            !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.as_bytes().iter().all(plain)
-        });
+        let given = request
+            .headers()
+            .get(&REQUEST_ID)
+            .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.as_bytes().iter().all(plain));
         let id = given.cloned().unwrap_or_else(|| {
             let mut text = [0; 36];
             let text = self.clock.new_id().hyphenated().encode_lower(&mut text);
@@ -123,7 +124,8 @@ impl Front {
                 let id = id.to_str().unwrap_or_default();
                 tracing::error!(request.id = id, "a handler panicked");
                 let detail = format!("this is a fault of ours; it is logged under request {id}");
-                problem::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", &detail).into_response()
+                problem::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", &detail)
+                    .into_response()
             }
         }
     }

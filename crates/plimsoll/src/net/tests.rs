@@ -100,7 +100,8 @@ async fn a_request_is_found_by_its_id() {
 #[tokio::test]
 async fn a_head_past_its_bound_is_refused_and_one_below_is_not() {
     let server = run(router()).await;
-    let with = |bytes: usize| format!("GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: {}\r\n\r\n", "a".repeat(bytes));
+    let with =
+        |bytes: usize| format!("GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: {}\r\n\r\n", "a".repeat(bytes));
     assert!(say(&server, &with(30_000)).await.starts_with("HTTP/1.1 200"));
     assert!(say(&server, &with(40_000)).await.starts_with("HTTP/1.1 431"));
 }

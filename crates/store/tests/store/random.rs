@@ -20,11 +20,13 @@ use crate::house::{House, INTO_THINGS, Mounted, SECOND, all, by, word};
 const PAUSES_S: [i64; 5] = [3, 0, 7, 1, 12];
 const STRETCH: usize = 10;
 /// How many sequences run at once.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
 /// Every so many steps all sequences change their trees at the same time, for such units make batches of their own; some
 /// sequences do it whenever they like, between the others' claims.
 const TREE_EVERY: usize = 10;
 const FREE_EVERY: u64 = 64;
+/// How many of the newest claims a look reads back.
+const CLAIMS_SEEN: usize = 3;
 const DEPTH: usize = 5;
 const RESOURCES: [Resource; 2] = [Resource::BYTES, Resource::OBJECTS];
 
@@ -238,7 +240,7 @@ impl Sequence {
                     nodes.extend(store::allotments::list(tx, &filter)?);
                 }
                 let mut found = BTreeMap::new();
-                for id in claims.iter().rev().take(8) {
+                for id in claims.iter().rev().take(CLAIMS_SEEN) {
                     found.extend(store::claims::find(tx, *id)?.map(|claim| (*id, as_modelled(&claim))));
                 }
                 Ok((nodes, found))
@@ -259,7 +261,7 @@ impl Sequence {
                 self.equal(&format!("{}: {resource}", node.path), node.balance(resource), told);
             }
         }
-        for id in self.claims.iter().rev().take(8) {
+        for id in self.claims.iter().rev().take(CLAIMS_SEEN) {
             self.equal(&format!("claim {id}"), found.get(id), self.model.claims.get(id));
         }
         self
