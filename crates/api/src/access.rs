@@ -1,12 +1,15 @@
 //! What a caller may do and see: the table of rights is identity's; what is not to be seen is not there.
 
-use identity::Right;
+use identity::{Principal, Right, Role};
 use ledger::AllotmentId;
 use store::{Allotment, AllotmentRef, TenantId, Tx};
 
 use crate::Api;
 use crate::auth::Caller;
 use crate::error::Error;
+
+/// How many pages of what a member holds are read for one call: each holding is looked up, so there must be an end.
+const HOLDING_PAGES_MAX: usize = 10;
 
 /// Where what a caller may see begins.
 #[derive(Clone, Debug)]
@@ -69,11 +72,34 @@ impl Api {
 
     /// What the caller may see. Only for members does this look at the database.
     pub async fn view(&self, caller: &Caller) -> Result<View, Error> {
+        self.view_as(caller, &[Role::Owner, Role::Member]).await
+    }
+
+    /// What the caller administers: of a member's view only what they own, not what they were given to claim on.
+    pub async fn owned(&self, caller: &Caller) -> Result<View, Error> {
+        self.view_as(caller, &[Role::Owner]).await
+    }
+
+    async fn view_as(&self, caller: &Caller, roles: &'static [Role]) -> Result<View, Error> {
         let Some(tenant) = caller.tenant_scope() else { return Ok(View::All) };
         let Some(member) = caller.member() else { return Ok(View::Tenant(tenant)) };
-        let holdings = self.identity.holdings(member, None).await?;
-        let tops = self.store.read(move |tx| tops(tx, holdings.into_iter().map(|(id, _)| id).collect()));
-        Ok(View::Below(tops.await?))
+        let holdings = self.holdings(member).await?.into_iter();
+        let ids = holdings.filter(|(_, role)| roles.contains(role)).map(|(id, _)| id).collect();
+        Ok(View::Below(self.store.read(move |tx| tops(tx, ids)).await?))
+    }
+
+    /// All that a member holds, page by page.
+    async fn holdings(&self, member: &Principal) -> Result<Vec<(AllotmentId, Role)>, Error> {
+        let mut holdings: Vec<(AllotmentId, Role)> = Vec::new();
+        for _ in 0..HOLDING_PAGES_MAX {
+            let page = self.identity.holdings(member, holdings.last().map(|(id, _)| *id)).await?;
+            let is_last = page.len() < identity::PAGE_MAX;
+            holdings.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        Ok(holdings)
     }
 }
 
@@ -82,11 +108,11 @@ fn tops(tx: &mut Tx, holdings: Vec<AllotmentId>) -> Result<Vec<Allotment>, store
     for id in holdings {
         found.extend(store::allotments::find(tx, &id.into())?);
     }
-    // Shorter paths first: what lies above is met before what lies below it.
-    found.sort_by(|a, b| (a.depth, &a.path).cmp(&(b.depth, &b.path)));
+    // Name by name, so that what lies below something comes right after it.
+    found.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
     let mut tops: Vec<Allotment> = Vec::new();
     for allotment in found {
-        if !tops.iter().any(|top| is_within(&allotment.path, &top.path)) {
+        if !tops.last().is_some_and(|top| is_within(&allotment.path, &top.path)) {
             tops.push(allotment);
         }
     }

@@ -96,6 +96,7 @@ pub async fn change(
     if !plan::names_it(&patch) || plan::limits_it(&patch) {
         api.check(&caller, &before, Right::Limit).await?;
     }
+    plan::check_patch(&before, &patch)?;
     let id = before.id;
     let after = match plan::names_it(&patch) || plan::limits_it(&patch) {
         true => changed(&api, caller.unit(), &before, patch, is_dry).await?,
@@ -152,9 +153,12 @@ fn over_below(tx: &mut Tx, top: ledger::AllotmentId) -> Result<Vec<wire::Over>, 
 pub async fn remove(State(api): State<Api>, caller: Caller, at: At, if_match: IfMatch) -> Result<Response, Error> {
     let it = api.allotment(&caller, at.allotment()?, Right::Read).await?;
     api.check(&caller, &it, Right::Administer).await?;
-    if_match.version(&it)?;
-    let id = it.id;
-    let unit = caller.unit().remove_allotment(id).rows(move |tx| keep_default_pool(tx, id));
+    let (id, mut unit) = (it.id, caller.unit());
+    // It may change until the unit runs: there the version is compared again, by a change of nothing.
+    if let if_version @ Some(_) = if_match.version(&it)? {
+        unit = unit.change_allotment(id, AllotmentPatch { if_version, ..AllotmentPatch::default() });
+    }
+    let unit = unit.remove_allotment(id).rows(move |tx| keep_default_pool(tx, id));
     api.store.write(unit).await?;
     Ok(reply::nothing())
 }

@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use identity::Right;
-use ledger::{AllotmentId, ClaimId, ClaimState};
-use store::{Applied, ClaimFilter, NewClaim, SupplyRef, Unit};
+use ledger::{AllotmentId, ClaimId, ClaimState, Side};
+use store::{AllotmentFilter, Applied, ClaimFilter, NewClaim, SupplyRef, Unit};
 
 use crate::access::View;
 use crate::auth::Caller;
 use crate::error::{Error, Fault};
-use crate::input::{At, PAGE_MAX, Params, Posted, reference};
+use crate::input::{At, Params, Posted, reference, wrong};
 use crate::reply::{self, Page};
 use crate::wire::{self, State as ClaimWord};
 use crate::{Api, idempotency};
@@ -23,8 +23,10 @@ pub const BATCH_MAX: usize = 1000;
 /// How long a pending claim lives when nothing is said, and at most: an hour, and a year.
 const LEASE_S: i64 = 3600;
 const LEASE_S_MAX: i64 = 31_536_000;
-/// The longest subject, in bytes: a path of most file systems.
-const SUBJECT_BYTES_MAX: usize = 4096;
+/// The longest subject, in bytes: claims are found by it, and an entry of PostgreSQL's index holds no more than 2704.
+const SUBJECT_BYTES_MAX: usize = 1024;
+/// How many allotments a member's list looks through: each is some queries, and a page is answered within a moment.
+const LOOKED_AT_MAX: usize = 1000;
 
 /// `POST /claims`.
 pub async fn create(State(api): State<Api>, caller: Caller, posted: Posted) -> Result<Response, Error> {
@@ -82,7 +84,7 @@ pub fn plan(api: &Api, asked: wire::NewClaim, pointer: &str, faults: &mut Vec<Fa
 }
 
 const LEASE_FORM: &str = "must be 1 to 31536000 seconds";
-const SUBJECT_FORM: &str = "must be at most 4096 bytes, none of them 0";
+const SUBJECT_FORM: &str = "must be at most 1024 bytes, none of them 0";
 
 fn is_subject(text: &str) -> bool {
     text.len() <= SUBJECT_BYTES_MAX && !text.contains('\0')
@@ -216,7 +218,12 @@ pub async fn list(State(api): State<Api>, caller: Caller, params: Params) -> Res
     };
     let found = match params.allotment("allotment")? {
         Some(reference) => {
-            filter.allotment = Some(api.allotment(&caller, reference, Right::Read).await?.id);
+            let at = api.allotment(&caller, reference, Right::Read).await?;
+            // Claims are noted where they are asked for: a list of none would say that nothing lies there.
+            if at.side == Side::Supply {
+                return Err(wrong("allotment", "must be on the demand side: claims are listed by who asked for them"));
+            }
+            filter.allotment = Some(at.id);
             api.store.read(move |tx| store::claims::list(tx, &filter)).await?
         }
         None => {
@@ -229,32 +236,29 @@ pub async fn list(State(api): State<Api>, caller: Caller, params: Params) -> Res
     reply::ok(&Page { items, next: page.next })
 }
 
-/// The claims of all that is in view.
+/// The claims of all that is in view. Where that is too much to look through, the caller is told so: a list that leaves
+/// something out says nothing.
 fn seen(tx: &mut store::Tx, view: &View, filter: ClaimFilter) -> Result<Vec<store::Claim>, store::Error> {
     let View::Below(tops) = view else {
         return store::claims::list(tx, &ClaimFilter { tenant: view.tenant(), ..filter });
     };
-    let mut found = Vec::new();
+    let (mut found, mut looked_at) = (Vec::new(), 0);
     for top in tops {
-        let mut after = None;
-        loop {
-            let below = store::AllotmentFilter {
-                at_or_below: Some(top.id.into()),
-                after,
-                limit: PAGE_MAX,
-                ..store::AllotmentFilter::default()
-            };
-            let page = store::allotments::list(tx, &below)?;
-            for allotment in &page {
-                let of_one = ClaimFilter { allotment: Some(allotment.id), ..filter.clone() };
-                found.extend(store::claims::list(tx, &of_one)?);
-            }
-            // Only the first of each round can be on the page.
-            found.sort_by_key(|claim: &store::Claim| claim.id);
-            found.truncate(filter.limit);
-            let Some(last) = page.last().filter(|_| page.len() == PAGE_MAX) else { break };
-            after = Some((last.side, last.path.clone()));
+        let limit = LOOKED_AT_MAX + 1 - looked_at;
+        let below = AllotmentFilter { at_or_below: Some(top.id.into()), limit, ..AllotmentFilter::default() };
+        let below = store::allotments::list(tx, &below)?;
+        looked_at += below.len();
+        if looked_at > LOOKED_AT_MAX {
+            let why = format!("say allotment=, for you may see more than {LOOKED_AT_MAX} allotments");
+            return Err(store::Error::Invalid(why));
         }
+        for allotment in &below {
+            let of_one = ClaimFilter { allotment: Some(allotment.id), ..filter.clone() };
+            found.extend(store::claims::list(tx, &of_one)?);
+        }
+        // Only the first of each round can be on the page.
+        found.sort_by_key(|claim: &store::Claim| claim.id);
+        found.truncate(filter.limit);
     }
     Ok(found)
 }

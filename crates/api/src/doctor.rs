@@ -2,36 +2,80 @@
 //!
 //! **Bounds.** A recount reads every row, so there is one at a time, whoever asks.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use axum::response::Response;
-use store::TenantId;
+use ledger::AllotmentId;
+use store::{AllotmentFilter, AllotmentRef, ClaimFilter, TenantId, Tx};
 
 use crate::access::View;
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::input::PAGE_MAX;
 use crate::{Api, reply, wire};
 
 /// `GET /doctor`: what is wrong of what the caller administers.
 pub async fn run(State(api): State<Api>, caller: Caller) -> Result<Response, Error> {
-    let view = api.view(&caller).await?;
-    let (recount, audit) = {
+    let view = api.owned(&caller).await?;
+    let (recount, audit, own) = {
         let _turn = api.doctor.lock().await;
-        (api.store.doctor().await?, api.content.audit().await?)
+        (api.store.doctor().await?, api.content.audit().await?, own_counts(&api, &caller, &view).await?)
     };
-    let own = recount.drift.into_iter().filter(|(tenant, text)| is_in_view(&view, *tenant, text));
-    let mut drift: Vec<String> = own.map(|(_, text)| text).collect();
+    let found = recount.drift.into_iter().filter(|(tenant, text)| is_in_view(&view, *tenant, text));
+    let mut drift: Vec<String> = found.map(|(_, text)| text).collect();
     // Blobs are told by their ids, not by whose they are.
-    if caller.is_operator() {
-        drift.extend(audit.drift);
-    }
-    let checked = wire::CheckedCounts {
-        allotments: recount.allotments,
-        claims: recount.claims,
-        blobs: audit.checked,
-        // There are none yet.
-        volumes: 0,
+    let (allotments, claims, blobs) = match own {
+        Some((allotments, claims)) => (allotments, claims, 0),
+        None => {
+            drift.extend(audit.drift);
+            (recount.allotments, recount.claims, audit.checked)
+        }
     };
+    // There are no volumes yet.
+    let checked = wire::CheckedCounts { allotments, claims, blobs, volumes: 0 };
     reply::ok(&wire::Doctor { ok: drift.is_empty(), checked, drift })
+}
+
+/// How many allotments and claims are the caller's; none for an operator, whose are all.
+async fn own_counts(api: &Api, caller: &Caller, view: &View) -> Result<Option<(u64, u64)>, Error> {
+    let Some(tenant) = caller.tenant_scope() else { return Ok(None) };
+    let view = view.clone();
+    let counts = api.store.read(move |tx| {
+        let own = own_allotments(tx, tenant, &view)?;
+        Ok((own.len() as u64, claims_on(tx, tenant, &own)?))
+    });
+    Ok(Some(counts.await?))
+}
+
+fn own_allotments(tx: &mut Tx, tenant: TenantId, view: &View) -> Result<HashSet<AllotmentId>, store::Error> {
+    let tops: Vec<AllotmentRef> = match view {
+        View::Below(tops) => tops.iter().map(|top| top.id.into()).collect(),
+        View::All | View::Tenant(_) => vec![tenant.into()],
+    };
+    let mut own = HashSet::new();
+    for top in tops {
+        let mut filter = AllotmentFilter { at_or_below: Some(top), limit: PAGE_MAX, ..AllotmentFilter::default() };
+        loop {
+            let page = store::allotments::list(tx, &filter)?;
+            own.extend(page.iter().map(|allotment| allotment.id));
+            let Some(last) = page.last() else { break };
+            filter.after = Some((last.side, last.path.clone()));
+        }
+    }
+    Ok(own)
+}
+
+fn claims_on(tx: &mut Tx, tenant: TenantId, own: &HashSet<AllotmentId>) -> Result<u64, store::Error> {
+    let mut filter = ClaimFilter { tenant: Some(tenant), limit: PAGE_MAX, ..ClaimFilter::default() };
+    let mut count = 0;
+    loop {
+        let page = store::claims::list(tx, &filter)?;
+        let is_own = |claim: &&store::Claim| claim.demand.is_some_and(|demand| own.contains(&demand));
+        count += page.iter().filter(is_own).count() as u64;
+        let Some(last) = page.last() else { return Ok(count) };
+        filter.after = Some(last.id);
+    }
 }
 
 /// Whether a finding is about what is in view: each begins with the path of what it is about.

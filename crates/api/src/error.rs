@@ -30,6 +30,8 @@ pub enum Error {
     TooLarge(usize),
     /// It cannot commit now.
     NotReady,
+    /// As many streams as may be are open already.
+    TooManyStreams,
     /// The store's answer.
     Store(store::Error),
     /// The answer of content.
@@ -122,9 +124,13 @@ impl Problem {
         Problem { more: More::Faults { errors }, ..problem }
     }
 
-    fn unavailable(retry_after_s: u64) -> Problem {
+    fn cannot_commit(retry_after_s: u64) -> Problem {
         let detail =
             "the server cannot commit right now; whether this call had its effect is known by its idempotency key";
+        Problem::unavailable(retry_after_s, detail)
+    }
+
+    fn unavailable(retry_after_s: u64, detail: &str) -> Problem {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail);
         Problem { retry_after_s: Some(retry_after_s), ..problem }
     }
@@ -169,7 +175,10 @@ impl From<Error> for Problem {
                 let detail = format!("a body has at most {max} bytes here");
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
             }
-            Error::NotReady => Problem::unavailable(1),
+            Error::NotReady => Problem::cannot_commit(1),
+            Error::TooManyStreams => {
+                Problem::unavailable(10, "too many streams are open already; pages are still answered")
+            }
             Error::Store(error) => of_store(error),
             Error::Content(error) => Problem::broken(error.to_string()),
         }
@@ -200,7 +209,7 @@ fn of_store(error: store::Error) -> Problem {
             let (kind, detail) = ("insufficient-storage", "the storage of this server is full; deletes still work");
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, kind, "Insufficient storage", detail)
         }
-        store::Error::Busy { retry_after_s } => Problem::unavailable(retry_after_s),
+        store::Error::Busy { retry_after_s } => Problem::cannot_commit(retry_after_s),
         store::Error::Noun(cause) => Problem::broken(cause.to_string()),
         store::Error::Broken(cause) | store::Error::Retry(cause) => Problem::broken(cause),
     }

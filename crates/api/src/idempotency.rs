@@ -26,7 +26,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// A key as it came.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// The method and path it came on.
+    /// The method and path it came on; of a long path its hash.
     pub route: String,
     /// The key.
     pub key: String,

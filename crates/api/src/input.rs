@@ -1,5 +1,7 @@
 //! What comes in, within its bounds: bodies, ids in paths, parameters of queries.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -17,13 +19,15 @@ use crate::idempotency::{self, KEY_BYTES_MAX, Key};
 
 /// The longest body but a batch's.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
-/// The longest batch: 1,000 claims of 4 KiB, which is ten times what they are.
+/// The longest batch: 1,000 claims of 4 KiB, which is more than they are.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 /// The most items of a page, and how many it has when nothing is said.
 pub const PAGE_MAX: usize = 1000;
 const PAGE: usize = 100;
 /// The longest value of a parameter that is looked for, in bytes: a path 32 names deep.
 const PARAM_BYTES_MAX: usize = 4096;
+/// The longest path that is the route of an idempotency key as it is, in bytes: more than any with a UUID in it.
+const ROUTE_BYTES_MAX: usize = 255;
 
 /// The body of a request, read and not yet understood, and its idempotency key.
 pub struct Posted<const BYTES_MAX: usize = BODY_BYTES_MAX> {
@@ -58,8 +62,16 @@ fn key(parts: &Parts) -> Result<Option<(String, String)>, Error> {
     let key = value.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
     let form = || Error::invalid("", format!("Idempotency-Key: 1 to {KEY_BYTES_MAX} characters of ASCII"));
     let key = key.ok_or_else(form)?.to_owned();
-    let route = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    Ok(Some((format!("{} {route}", parts.method), key)))
+    Ok(Some((format!("{} {}", parts.method, route(parts.uri.path())), key)))
+}
+
+/// A path as the route of a key, without its query, which is no part of it. A long one by its hash: keys are found by an
+/// index, whose entries have a bound.
+fn route(path: &str) -> Cow<'_, str> {
+    match path.len() <= ROUTE_BYTES_MAX {
+        true => path.into(),
+        false => format!("sha256:{}", hex::encode(Sha256::digest(path))).into(),
+    }
 }
 
 impl<const BYTES_MAX: usize> Posted<BYTES_MAX> {

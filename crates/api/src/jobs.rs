@@ -8,6 +8,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use store::{JobId, JobState};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::Caller;
 use crate::error::Error;
@@ -28,7 +29,9 @@ pub async fn show(
     if !is_streamed {
         return reply::ok(&wire::Job::new(&job, caller.is_operator()));
     }
-    let progress = stream::unfold(Progress { api, caller, id: job.id, last: None, is_over: false }, Progress::next);
+    let _turn = api.stream()?;
+    let progress = Progress { api, caller, _turn, id: job.id, last: None, is_over: false };
+    let progress = stream::unfold(progress, Progress::next);
     Ok(Sse::new(progress).keep_alive(KeepAlive::default()).into_response())
 }
 
@@ -42,6 +45,7 @@ async fn find(api: &Api, caller: &Caller, id: JobId) -> Result<store::Job, Error
 struct Progress {
     api: Api,
     caller: Caller,
+    _turn: OwnedSemaphorePermit,
     id: JobId,
     last: Option<wire::Job>,
     is_over: bool,

@@ -4,7 +4,8 @@
 //! asked, decides, writes one unit of work, answers. `wire.rs` is the JSON, `error.rs` the one place of statuses.
 //! **Always.** Another tenant's is answered like what is not there. What a face manages is changed by that face. A charge by
 //! an operator or an admin reads nothing before its commit: the writer itself keeps them within their tenant.
-//! **Bounds.** Bodies, pages, batches, and how much of batches waits in the writer's queue; each has a name and a reason.
+//! **Bounds.** Bodies, pages, batches, how much of batches waits in the writer's queue, streams; each has a name and a
+//! reason.
 //! **Not here.** Arithmetic about space, SQL, passwords; the site file, whose route is the binary's.
 
 mod access;
@@ -37,7 +38,7 @@ use bytes::Bytes;
 use content::Content;
 use identity::Identity;
 use store::Store;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 pub use auth::{LocalOperator, SESSION_COOKIES};
 pub use routes::{BASE, Route, router, routes};
@@ -46,6 +47,9 @@ pub use routes::{BASE, Route, router, routes};
 /// their turn here and leave room for single claims, rather than being turned away.
 const BATCHED_MAX: usize = 3000;
 const _: () = assert!(BATCHED_MAX >= claims::BATCH_MAX, "a whole batch must fit");
+
+/// How many streams there are at once, of all callers: each looks at the database again and again, and there are few readers.
+const STREAMS_MAX: usize = 256;
 
 /// What the API stands on.
 pub struct Parts {
@@ -74,6 +78,7 @@ struct Shared {
     openapi: Bytes,
     docs: Bytes,
     batched: Semaphore,
+    streams: Arc<Semaphore>,
     /// A recount reads everything: one at a time.
     doctor: Mutex<()>,
     ready: health::Ready,
@@ -98,9 +103,15 @@ impl Api {
             openapi: description.to_string().into(),
             docs: docs::page(&description).into(),
             batched: Semaphore::new(BATCHED_MAX),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             doctor: Mutex::default(),
             ready: health::Ready::default(),
         };
         Api { shared: Arc::new(shared) }
+    }
+
+    /// A stream's place among those that may be at once, which it has until it ends.
+    fn stream(&self) -> Result<OwnedSemaphorePermit, error::Error> {
+        self.streams.clone().try_acquire_owned().map_err(|_| error::Error::TooManyStreams)
     }
 }

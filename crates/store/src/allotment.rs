@@ -312,7 +312,8 @@ pub fn list(tx: &mut Tx, filter: &AllotmentFilter) -> Result<Vec<Allotment>, Err
         let (side, path) = (bind(side.as_str().into()), bind(path.into()));
         conditions.push(format!("(side > {side} OR (side = {side} AND path > {path}))"));
     }
-    let (conditions, limit) = (conditions.join(" AND "), filter.limit);
+    let limit = bind(filter.limit.into());
+    let conditions = conditions.join(" AND ");
     let sql = format!("SELECT {COLUMNS} FROM allotments WHERE {conditions} ORDER BY side, path LIMIT {limit}");
     let rows = tx.query(&sql, &values)?;
     with_balances(tx, rows)

@@ -130,8 +130,9 @@ pub(crate) fn run(
     };
     let now = batch.tx.now();
     batch.engine.book.set_now(now);
-    batch.prefetch(units)?;
-    batch.expire(units.iter().all(|unit| unit.steps.is_empty()))?;
+    let expired = batch.expired(units.iter().all(|unit| unit.steps.is_empty()))?;
+    batch.prefetch(units, &expired)?;
+    batch.expire(expired)?;
     let mut answers = Vec::with_capacity(units.len());
     for unit in units {
         answers.push(batch.unit(unit)?);
@@ -452,14 +453,14 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Lets go what has expired, before anything is admitted into the room it took.
+    /// What has expired and is still charged; on a shared database locked.
     ///
     /// Where others write, too, a batch asks when to look again only if it is idle or something was due: the others cost
     /// a round trip less.
-    fn expire(&mut self, is_idle: bool) -> Result<(), Error> {
+    fn expired(&mut self, is_idle: bool) -> Result<Vec<Claim>, Error> {
         let now = self.tx.now();
         if self.engine.alone && self.engine.next_expiry > now {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let sql = format!(
             "SELECT {} FROM claims WHERE expires_at IS NOT NULL AND expires_at <= $1 ORDER BY id{}",
@@ -467,10 +468,17 @@ impl Batch<'_, '_> {
             self.tx.dialect().for_update("claims")
         );
         let rows = self.tx.query(&sql, &params![now])?;
-        let expired =
-            rows.iter().map(|row| claim::from_row(&self.engine.catalog, row)).collect::<Result<Vec<_>, _>>()?;
-        let leaves: Vec<AllotmentId> = expired.iter().flat_map(|claim| claim.weight().place.leaves()).collect();
-        self.ensure(&leaves)?;
+        if self.engine.alone || is_idle || self.engine.next_expiry <= now {
+            let next = "SELECT min(expires_at) FROM claims WHERE expires_at IS NOT NULL AND expires_at > $1";
+            let next = self.tx.query_opt(next, &params![now])?;
+            let next = next.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten();
+            self.engine.next_expiry = next.unwrap_or(i64::MAX);
+        }
+        rows.iter().map(|row| claim::from_row(&self.engine.catalog, row)).collect()
+    }
+
+    /// Lets go what has expired, before anything is admitted into the room it took.
+    fn expire(&mut self, expired: Vec<Claim>) -> Result<(), Error> {
         for claim in expired {
             self.shift(Some(&claim), None)?;
             self.log_claim("system:expiry", "claim.expired", Some(&claim), None);
@@ -478,17 +486,12 @@ impl Batch<'_, '_> {
             self.claims.entry(claim.id).or_insert(Entry { claim: None, stored, dirty: false });
             self.put_claim(claim.id, None);
         }
-        if self.engine.alone || is_idle || self.engine.next_expiry <= now {
-            let next = "SELECT min(expires_at) FROM claims WHERE expires_at IS NOT NULL AND expires_at > $1";
-            let next = self.tx.query_opt(next, &params![now])?;
-            let next = next.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten();
-            self.engine.next_expiry = next.unwrap_or(i64::MAX);
-        }
         Ok(())
     }
 
-    /// Reads, and on a shared database locks, all that the units name: claims first, then the paths they lie on.
-    fn prefetch(&mut self, units: &[&Unit<Answer>]) -> Result<(), Error> {
+    /// Reads, and on a shared database locks, all that the units name: claims first, then the paths they lie on, and those of
+    /// what has expired.
+    fn prefetch(&mut self, units: &[&Unit<Answer>], expired: &[Claim]) -> Result<(), Error> {
         let mut claims = Vec::new();
         let mut leaves = Vec::new();
         for step in units.iter().flat_map(|unit| &unit.steps) {
@@ -516,8 +519,11 @@ impl Batch<'_, '_> {
             claims.dedup();
             self.load_claims(&claims)?;
             let found = claims.iter().filter_map(|id| self.claims.get(id)?.claim.as_ref());
-            leaves.extend(found.flat_map(|claim| claim.weight().place.leaves()));
+            leaves.extend(found.flat_map(|claim| claim.place().leaves()));
         }
+        leaves.extend(expired.iter().flat_map(|claim| claim.place().leaves()));
+        // What is only told of is named in the journal by its path.
+        leaves.extend(units.iter().flat_map(|unit| &unit.notes).filter_map(|note| note.allotment));
         self.ensure(&leaves)
     }
 

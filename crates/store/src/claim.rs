@@ -59,8 +59,12 @@ pub struct Claim {
 }
 
 impl Claim {
+    pub(crate) fn place(&self) -> Place {
+        Place { demand: self.demand, supply: self.supply }
+    }
+
     pub(crate) fn weight(&self) -> Weight {
-        let place = Place { demand: self.demand, supply: self.supply };
+        let place = self.place();
         Weight { place, amounts: self.amounts.clone(), state: self.state }
     }
 
@@ -104,13 +108,16 @@ pub fn find(tx: &mut Tx, id: ClaimId) -> Result<Option<Claim>, Error> {
 pub fn list(tx: &mut Tx, filter: &ClaimFilter) -> Result<Vec<Claim>, Error> {
     let Some(allotment) = filter.allotment else { return page(tx, filter, None) };
     let (mut found, mut after) = (Vec::new(), filter.after);
+    // With another condition beside the allotment, most of what is looked at may not fit it: so many at a time.
+    let (is_filtered, most) = (filter.subject.is_some() || filter.state.is_some() || filter.managed.is_some(), 1000);
+    let step = if is_filtered { most } else { filter.limit };
     loop {
-        let ids = place::list(tx, allotment, after, filter.limit)?;
+        let ids = place::list(tx, allotment, after, step)?;
         let Some(last) = ids.last() else { return Ok(found) };
         after = Some(*last);
-        let limit = filter.limit - found.len();
-        found.extend(page(tx, &ClaimFilter { limit, ..filter.clone() }, Some(&ids))?);
-        if found.len() >= filter.limit || ids.len() < filter.limit {
+        found.extend(page(tx, filter, Some(&ids))?);
+        if found.len() >= filter.limit || ids.len() < step {
+            found.truncate(filter.limit);
             return Ok(found);
         }
     }
@@ -145,14 +152,17 @@ fn page(tx: &mut Tx, filter: &ClaimFilter, ids: Option<&[ClaimId]>) -> Result<Ve
         and("claims.id >", after.into());
     }
     if let Some(ids) = ids {
+        // As long as a power of two, so that few statements are prepared.
+        let padded = ids.iter().chain(std::iter::repeat(&ids[ids.len() - 1])).take(ids.len().next_power_of_two());
         let mut places = Vec::new();
-        for id in ids {
+        for id in padded {
             values.push((*id).into());
             places.push(format!("${}", values.len()));
         }
         sql.push_str(&format!(" AND claims.id IN ({})", places.join(",")));
     }
-    sql.push_str(&format!(" ORDER BY claims.id LIMIT {}", filter.limit));
+    values.push(filter.limit.into());
+    sql.push_str(&format!(" ORDER BY claims.id LIMIT ${}", values.len()));
     let rows = tx.query(&sql, &values)?;
     rows.iter().map(|row| from_row(tx.catalog(), row)).collect()
 }

@@ -16,8 +16,6 @@ use crate::{Actor, Error, JobId, Micros, Row, Shared, Store, TenantId, Tx, Value
 const LEASE_US: Micros = 300 * 1_000_000;
 /// How often a job is tried.
 pub const ATTEMPTS_MAX: u64 = 12;
-/// How many jobs of a kind are taken at once.
-const TAKEN_MAX: usize = 16;
 /// How often a worker looks without being told: for jobs of other processes, and for leases that are over.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long finished jobs can still be looked at.
@@ -144,26 +142,24 @@ fn from_row(row: &Row) -> Result<Job, Error> {
     })
 }
 
-/// Takes what is due of a kind, by a lease.
-fn take(tx: &mut Tx, kind: &str) -> Result<Vec<Job>, Error> {
+/// Takes the job of a kind that has been due for longest, by a lease. One that has ended as many processes as jobs are
+/// tried is taken no more.
+fn take(tx: &mut Tx, kind: &str) -> Result<Option<Job>, Error> {
+    let lost = "UPDATE jobs SET state = 'failed', error = 'it never came to an end', updated_at = $2 \
+        WHERE kind = $1 AND state = 'running' AND lease_until <= $2 AND attempts >= $3";
+    tx.execute(lost, &params![kind, tx.now(), ATTEMPTS_MAX])?;
     let due = format!(
         "SELECT id FROM jobs WHERE kind = $1 AND ((state = 'waiting' AND run_at <= $2) \
-         OR (state = 'running' AND lease_until <= $2)) ORDER BY run_at LIMIT {TAKEN_MAX}{}",
+         OR (state = 'running' AND lease_until <= $2)) ORDER BY run_at LIMIT 1{}",
         tx.dialect().for_update("jobs")
     );
-    let due = tx.query(&due, &params![kind, tx.now()])?;
-    let ids = due.iter().map(|row| row.get::<JobId>(0)).collect::<Result<Vec<_>, _>>()?;
-    let mut taken = Vec::new();
-    for id in ids {
-        let sql = format!(
-            "UPDATE jobs SET state = 'running', lease_until = $2, attempts = attempts + 1, updated_at = $3 \
-             WHERE id = $1 RETURNING {COLUMNS}"
-        );
-        if let Some(row) = tx.query_opt(&sql, &params![id, tx.now() + LEASE_US, tx.now()])? {
-            taken.push(from_row(&row)?);
-        }
-    }
-    Ok(taken)
+    let Some(due) = tx.query_opt(&due, &params![kind, tx.now()])? else { return Ok(None) };
+    let sql = format!(
+        "UPDATE jobs SET state = 'running', lease_until = $2, attempts = attempts + 1, updated_at = $3 \
+         WHERE id = $1 RETURNING {COLUMNS}"
+    );
+    let id: JobId = due.get(0)?;
+    tx.query_opt(&sql, &params![id, tx.now() + LEASE_US, tx.now()])?.as_ref().map(from_row).transpose()
 }
 
 /// Notes how a job went. One that failed comes again after a pause that doubles.
@@ -176,8 +172,10 @@ fn settle(tx: &mut Tx, job: &Job, outcome: &Result<(), String>) -> Result<(), Er
     let pause = 1_000_000_i64 << job.attempts.min(10);
     let progress = if state == JobState::Done { 100 } else { job.progress };
     let sql = "UPDATE jobs SET state = $2, error = $3, run_at = $4, lease_until = NULL, progress = $5, updated_at = $6 \
-        WHERE id = $1";
-    tx.execute(sql, &params![job.id, state.as_str(), error, tx.now() + pause, progress, tx.now()])?;
+        WHERE id = $1 AND state = 'running' AND attempts = $7";
+    let values = params![job.id, state.as_str(), error, tx.now() + pause, progress, tx.now(), job.attempts];
+    // Taken by another meanwhile, it is that one's to settle.
+    tx.execute(sql, &values)?;
     Ok(())
 }
 
@@ -223,9 +221,11 @@ where
             return Some(0);
         }
     };
-    let count = taken.len();
-    for job in taken {
-        let outcome = run(job.clone()).await;
+    let count = usize::from(taken.is_some());
+    if let Some(job) = taken {
+        // A task of its own, so that a panic in it is its own.
+        let running = tokio::spawn(run(job.clone()));
+        let outcome = running.await.unwrap_or_else(|stopped| Err(format!("it was stopped: {stopped}")));
         if let Err(why) = &outcome {
             tracing::warn!(job.id = %job.id, job.kind = kind, job.attempts = job.attempts, why, "a job failed");
         }

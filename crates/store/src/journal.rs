@@ -108,10 +108,10 @@ pub fn list(tx: &mut Tx, filter: &EventFilter) -> Result<Vec<Event>, Error> {
             bind(top.id.into())
         ));
     }
+    let limit = bind(filter.limit.into());
     let sql = format!(
-        "SELECT seq, at, actor, kind, allotment_id, path, subject, detail FROM journal WHERE {} ORDER BY seq LIMIT {}",
+        "SELECT seq, at, actor, kind, allotment_id, path, subject, detail FROM journal WHERE {} ORDER BY seq LIMIT {limit}",
         conditions.join(" AND "),
-        filter.limit
     );
     tx.query(&sql, &values)?.iter().map(from_row).collect()
 }

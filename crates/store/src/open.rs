@@ -42,9 +42,7 @@ const MIGRATIONS: Migrations =
 pub(crate) fn open(options: Options) -> Result<Shared, Error> {
     let opener = Opener { database: options.database.clone() };
     let mut conn = opener.open(true)?;
-    migrate(&mut conn, &options.migrations)?;
-    let now = options.clock.now();
-    let catalog = catalog(&mut conn, &options.resources, now)?;
+    let catalog = prepare(&mut conn, &options)?;
     let pulse = Arc::new(Pulse::default());
     let write_queue = Arc::new(Queue::new(writer::WAITING_MAX));
     let read_queue = Arc::new(Queue::new(reader::WAITING_MAX));
@@ -67,16 +65,19 @@ pub(crate) fn open(options: Options) -> Result<Shared, Error> {
     Ok(Shared { catalog, clock, write_queue, read_queue, pulse })
 }
 
-fn migrate(conn: &mut Conn, more: &[Migrations]) -> Result<(), Error> {
+/// Brings the tables up to date and adds what resources are new: one node at a time.
+fn prepare(conn: &mut Conn, options: &Options) -> Result<Catalog, Error> {
     let is_shared = conn.dialect() == Dialect::Postgres;
     if is_shared {
         conn.batch(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
     }
-    let migrated = std::iter::once(&MIGRATIONS).chain(more).try_for_each(|owner| dialect::migrate(conn, owner));
+    let mut owners = std::iter::once(&MIGRATIONS).chain(&options.migrations);
+    let migrated = owners.try_for_each(|owner| dialect::migrate(conn, owner));
+    let catalog = migrated.and_then(|()| catalog(conn, &options.resources, options.clock.now()));
     if is_shared {
         conn.batch(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
     }
-    migrated
+    catalog
 }
 
 /// The built-in resources, those declared before, and those said now. What is new is kept.

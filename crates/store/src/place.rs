@@ -52,10 +52,9 @@ pub(crate) fn list(
     let after = after.map_or(String::new(), |after| after.to_string());
     let mut found: Vec<ClaimId> = Vec::new();
     for table in ["claims_at", "claims_new"] {
-        let sql = format!(
-            "SELECT claim_id FROM {table} WHERE demand_id = $1 AND claim_id > $2 ORDER BY claim_id LIMIT {limit}"
-        );
-        for row in tx.query(&sql, &params![demand, &after])? {
+        let sql =
+            format!("SELECT claim_id FROM {table} WHERE demand_id = $1 AND claim_id > $2 ORDER BY claim_id LIMIT $3");
+        for row in tx.query(&sql, &params![demand, &after, limit])? {
             found.push(row.get(0)?);
         }
     }

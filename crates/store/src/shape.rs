@@ -38,7 +38,9 @@ impl Batch<'_, '_> {
         };
         let (side, path, root, depth): (_, Arc<str>, _, _) = match &parent {
             Some(parent) => {
-                (parent.side, format!("{}/{}", parent.path, new.name).into(), parent.root, parent.depth + 1)
+                // From its row: the book learns of a new name only after the commit.
+                let above = self.row(parent.id)?.path;
+                (parent.side, format!("{above}/{}", new.name).into(), parent.root, parent.depth + 1)
             }
             None => (new.side, new.name.as_str().into(), new.id, 0),
         };

@@ -25,6 +25,9 @@ pub(crate) struct Told {
     pub shape: String,
 }
 
+/// How many statements a connection keeps prepared.
+const STATEMENTS_MAX: usize = 1024;
+
 /// A connection.
 pub(crate) enum Conn {
     Sqlite(Box<rusqlite::Connection>),
@@ -263,6 +266,10 @@ impl Postgres {
     fn prepare(&mut self, sql: &str) -> Result<postgres::Statement, Error> {
         if let Some(known) = self.statements.get(sql) {
             return Ok(known.clone());
+        }
+        // Texts are few by design; what would grow without an end is begun anew.
+        if self.statements.len() >= STATEMENTS_MAX {
+            self.statements.clear();
         }
         let statement = self.client.prepare(sql).map_err(dialect::postgres_error)?;
         self.statements.insert(sql.to_owned(), statement.clone());

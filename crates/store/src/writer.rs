@@ -32,7 +32,9 @@ pub(crate) const WAITING_MAX: usize = 4096;
 /// The most steps of a batch, so that nobody waits long for others' work and a transaction stays small.
 const BATCH_STEPS_MAX: usize = 4096;
 /// How often a batch is tried again after a deadlock or a lost connection.
-const ATTEMPTS_MAX: usize = 5;
+const ATTEMPTS_MAX: u32 = 5;
+/// How much longer each time it waits before: a database that is away is not asked a thousand times a second.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How long the writer sleeps when nothing is asked and nothing expires; on a shared database others' claims expire, too.
 const PATIENCE_ALONE: Duration = Duration::from_secs(60);
 const PATIENCE_SHARED: Duration = Duration::from_secs(1);
@@ -254,7 +256,7 @@ impl Writer {
     fn commit(&mut self, units: &[&Unit<Answer>], careful: bool) -> Result<Answers, Failure> {
         let is_full = self.is_full();
         let mut made_room = false;
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
             let setback = match self.attempt(units, careful, is_full) {
                 Ok(answers) => return Ok(answers),
                 Err(setback) => setback,
@@ -262,7 +264,10 @@ impl Writer {
             let is_shape = units.iter().any(|unit| unit.is_shape());
             self.take_back(&setback, is_shape);
             match setback {
-                Setback::Again(why) => tracing::debug!(why, "a batch is tried again"),
+                Setback::Again(why) => {
+                    tracing::debug!(why, "a batch is tried again");
+                    std::thread::sleep(PAUSE * attempt);
+                }
                 Setback::Unknown(why) => {
                     tracing::error!(why, units = units.len(), "it is not known whether a commit was made");
                     return Err(Failure::Away);
@@ -292,7 +297,11 @@ impl Writer {
         // A row that broke a constraint is no reason to read every node again.
         let is_known = matches!(setback, Setback::Failed(Error::Conflict(_))) && self.engine.alone && !is_shape;
         match is_known {
-            true => self.engine.book.rollback(0),
+            true => {
+                self.engine.book.rollback(0);
+                // What the batch had let expire is back, too.
+                self.engine.next_expiry = i64::MIN;
+            }
             false => self.engine.forget(),
         }
     }

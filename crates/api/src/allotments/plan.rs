@@ -12,6 +12,8 @@ const TITLE_BYTES_MAX: usize = 1024;
 const KIND_BYTES_MAX: usize = 63;
 /// The kind of what tenants are, which are made otherwise.
 const TENANT: &str = "tenant";
+/// Whose nouns the site's own allotments stand for, as if it were a face.
+const SITE: &str = "site";
 /// The largest ratio of an overcommit: a million times what there is.
 const OVERCOMMIT_MAX: f64 = 1e6;
 /// The largest share of a load line, in hundredths of the limit.
@@ -84,6 +86,21 @@ pub fn names_it(patch: &AllotmentPatch) -> bool {
 pub fn limits_it(patch: &AllotmentPatch) -> bool {
     let AllotmentPatch { limits, overcommit, load_lines, expires_at, .. } = patch;
     !limits.is_empty() || overcommit.is_some() || load_lines.is_some() || expires_at.is_some()
+}
+
+/// That a change is one that this allotment takes. What else a face's noun refuses, the unit itself sees to.
+pub fn check_patch(before: &Allotment, patch: &AllotmentPatch) -> Result<(), Error> {
+    // Tenants are found by their kind.
+    if before.kind == TENANT && patch.kind.is_some() {
+        return Err(Error::invalid("/kind", "a tenant stays one"));
+    }
+    match &before.managed_by {
+        // How much may be promised below it is for its face to say; the site's own has no face that would.
+        Some(managed) if patch.overcommit.is_some() && managed.face != SITE => {
+            Err(store::Error::Managed(managed.clone()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fault(faults: &mut Vec<Fault>, pointer: impl Into<String>, detail: impl Into<String>) {

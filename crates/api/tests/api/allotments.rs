@@ -13,6 +13,7 @@ on_both! {
     a_stale_version_is_not_changed_and_not_removed
     what_has_children_or_claims_stays_and_what_is_removed_is_gone
     a_managed_allotment_keeps_its_name_and_takes_limits
+    a_tenant_stays_one
     lists_are_filtered_and_come_in_pages
     a_pool_is_made_without_a_parent_by_an_operator_only
     promises_past_the_overcommit_are_a_conflict
@@ -172,7 +173,21 @@ async fn a_managed_allotment_keeps_its_name_and_takes_limits(house: House) {
     assert_eq!(changed.json()["limits"], json!({ "bytes": 5 }));
     let problem = house.admin().patch(&path, &json!({ "title": "x" })).await.problem(409, "managed");
     assert_eq!(problem["noun"], noun);
+    let problem = house.admin().patch(&path, &json!({ "overcommit": 2 })).await.problem(409, "managed");
+    assert_eq!(problem["noun"], noun);
     house.operator().delete(&path).await.problem(409, "managed");
+    // What the site itself manages has no face that would set it.
+    let own = format!("/allotments/{}", house.ana.allotment.unwrap());
+    let changed = house.admin().patch(&own, &json!({ "overcommit": 2 })).await.expect(200);
+    assert_eq!(changed.json()["overcommit"], 2.0);
+}
+
+async fn a_tenant_stays_one(house: House) {
+    let root = format!("/allotments/{}", house.acme);
+    assert_eq!(house.operator().patch(&root, &json!({ "kind": "folder" })).await.faults(), ["/kind"]);
+    house.admin().patch(&root, &json!({ "kind": "folder" })).await.problem(403, "forbidden");
+    house.operator().patch(&root, &json!({ "title": "Acme" })).await.expect(200);
+    assert_eq!(house.operator().get("/tenants").await.items("name"), ["acme", "globex"]);
 }
 
 async fn lists_are_filtered_and_come_in_pages(house: House) {

@@ -17,6 +17,7 @@ on_both! {
     claims_are_listed_by_place_state_and_subject
     a_body_past_its_bound_is_too_large
     a_claim_takes_supply_where_it_says_it_lies
+    a_member_with_more_allotments_than_are_looked_through_says_which
 }
 
 fn charge(at: &str, bytes: u64) -> Value {
@@ -81,13 +82,17 @@ async fn what_is_no_amount_is_said_where_it_stands(house: House) {
     assert_eq!(faults(with("state", json!("gone"))).await, ["/state"]);
     assert_eq!(faults(with("allotment_id", json!("acme"))).await, ["/allotment_id"]);
     assert_eq!(faults(with("subject", json!("a\u{0}b"))).await, ["/subject"]);
+    assert_eq!(faults(with("subject", json!("s".repeat(1025)))).await, ["/subject"]);
+    house.admin().post("/claims", &with("subject", json!("s".repeat(1024)))).await.expect(201);
     assert_eq!(faults(json!({ "allotment_id": "path:acme" })).await, ["/amounts"]);
     let mut pending = with("state", json!("pending"));
     pending["expires_in"] = json!(0);
     assert_eq!(faults(pending).await, ["/expires_in"]);
     let twice = r#"{"allotment_id": "path:acme", "amounts": {"bytes": 1, "bytes": 2}}"#;
     assert_eq!(house.admin().call("POST", "/claims", twice.into()).await.faults().len(), 1);
-    house.admin().post("/claims", &with("amounts", json!({ "bytes": i64::MAX }))).await.expect(201);
+    house.allotment("path:globex", "leaf", json!({})).await;
+    let most = json!({ "allotment_id": "path:globex/leaf", "amounts": { "bytes": i64::MAX } });
+    house.mallory().post("/claims", &most).await.expect(201);
 }
 
 async fn a_pending_claim_is_settled_at_what_it_came_to(house: House) {
@@ -195,4 +200,19 @@ async fn a_claim_takes_supply_where_it_says_it_lies(house: House) {
     assert_eq!((&problem["path"], &problem["refusals"][0]["side"]), (&json!("disk"), &json!("supply")));
     let wrong = json!({ "allotment_id": "supply:disk", "amounts": { "bytes": 1 } });
     house.operator().post("/claims", &wrong).await.problem(422, "invalid");
+    for at in ["supply:disk", &disk] {
+        assert_eq!(house.operator().get(&format!("/claims?allotment={at}")).await.faults(), ["/allotment"]);
+        house.admin().get(&format!("/claims?allotment={at}")).await.problem(404, "not-found");
+    }
+}
+
+async fn a_member_with_more_allotments_than_are_looked_through_says_which(house: House) {
+    let node = house.ana.allotment.unwrap();
+    house.claim(&node.to_string(), 1).await;
+    house.allotments_below(node, 0..999).await;
+    assert_eq!(house.ana().get("/claims").await.expect(200).items("id").len(), 1);
+    house.allotments_below(node, 999..1000).await;
+    house.ana().get("/claims").await.problem(422, "invalid");
+    let own = house.ana().get(&format!("/claims?allotment={node}")).await.expect(200);
+    assert_eq!(own.items("id").len(), 1);
 }

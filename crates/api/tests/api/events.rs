@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::BodyExt;
+use identity::{Grant, Role};
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -11,7 +12,10 @@ use crate::house::House;
 on_both! {
     what_happens_is_in_the_journal_in_order
     each_sees_the_journal_of_their_own
+    what_a_member_was_given_to_claim_on_keeps_its_journal_from_them
     a_stream_goes_on_where_it_was_and_with_what_happens
+    a_stream_finds_what_is_rare_among_much_else
+    streams_have_a_bound
     the_doctor_finds_nothing
 }
 
@@ -52,6 +56,26 @@ async fn each_sees_the_journal_of_their_own(house: House) {
     house.mallory().get("/events?allotment=path:acme").await.problem(404, "not-found");
 }
 
+async fn what_a_member_was_given_to_claim_on_keeps_its_journal_from_them(house: House) {
+    let top = house.allotment("path:acme", "top", json!({})).await;
+    house.claim(&top, 1).await;
+    house.operator().get_all("/events?kind=claim.charged", 1).await;
+    let below = house.allotment(&top, "below", json!({})).await;
+    for (role, count) in [(Role::Member, 0), (Role::Owner, 1)] {
+        let grant = Grant { user: house.bob.id, allotment: top.parse().unwrap(), role };
+        house.identity.grant(store::Actor::system("test"), grant).await.unwrap();
+        let charged = house.bob().get("/events?kind=claim.charged").await.expect(200);
+        assert_eq!(charged.items("seq").len(), count);
+        let checked = house.bob().get("/doctor").await.expect(200).json()["checked"].clone();
+        let (allotments, claims) = (if count == 1 { 3 } else { 1 }, count);
+        assert_eq!(checked, json!({ "allotments": allotments, "claims": claims, "blobs": 0, "volumes": 0 }));
+        for at in [&top, &below] {
+            let answer = house.bob().get(&format!("/events?allotment={at}")).await;
+            assert_eq!(answer.status, if role == Role::Owner { 200 } else { 403 });
+        }
+    }
+}
+
 /// The data of the next events of a stream.
 async fn next(body: &mut Body, text: &mut String) -> Value {
     loop {
@@ -86,11 +110,48 @@ async fn a_stream_goes_on_where_it_was_and_with_what_happens(house: House) {
     assert_eq!(next(&mut body, &mut text).await["subject"], json!(second));
 }
 
+async fn a_stream_finds_what_is_rare_among_much_else(house: House) {
+    // More than are read at once before it and after it.
+    let (from, rare) = (house.ana.allotment.unwrap(), "/events?kind=claim.charged");
+    house.allotments_below(from, 0..600).await;
+    let first = house.claim("path:acme", 1).await;
+    house.allotments_below(from, 600..1200).await;
+    let stream = house.admin().with("accept", "text/event-stream");
+    let (mut body, mut text) = (stream.send("GET", rare, Body::empty()).await.into_body(), String::new());
+    assert_eq!(next(&mut body, &mut text).await["subject"], json!(first));
+    for round in 12..15 {
+        house.allotments_below(from, round * 100..(round + 1) * 100).await;
+        let claim = house.claim("path:acme", 1).await;
+        assert_eq!(next(&mut body, &mut text).await["subject"], json!(claim));
+    }
+}
+
+async fn streams_have_a_bound(house: House) {
+    let stream = house.admin().with("accept", "text/event-stream");
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        let response = stream.send("GET", "/events", Body::empty()).await;
+        assert_eq!(response.status(), 200);
+        open.push(response.into_body());
+    }
+    let refused = house.operator().with("accept", "text/event-stream").get("/events").await;
+    assert!(refused.header("retry-after").is_some());
+    refused.problem(503, "unavailable");
+    house.admin().get("/events").await.expect(200);
+    drop(open.pop());
+    assert_eq!(stream.send("GET", "/events", Body::empty()).await.status(), 200);
+}
+
 async fn the_doctor_finds_nothing(house: House) {
     house.claim("path:acme", 5).await;
-    for who in [house.operator(), house.admin(), house.ana(), house.local()] {
+    house.claim("path:globex", 5).await;
+    // Site, tenant with its folders and people, and one member: each is told of how much is theirs.
+    for (who, claims) in [(house.operator(), 2), (house.local(), 2), (house.admin(), 1), (house.ana(), 0)] {
         let report = who.get("/doctor").await.expect(200).json();
         assert_eq!((&report["ok"], &report["drift"]), (&json!(true), &json!([])), "{report}");
-        assert_eq!((&report["checked"]["claims"], &report["checked"]["volumes"]), (&json!(1), &json!(0)));
+        let checked = &report["checked"];
+        assert_eq!((&checked["claims"], &checked["volumes"]), (&json!(claims), &json!(0)));
+        let seen = who.get("/allotments?limit=1000").await.items("id").len();
+        assert_eq!(checked["allotments"], json!(seen));
     }
 }

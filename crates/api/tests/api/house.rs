@@ -142,6 +142,16 @@ impl House {
         id
     }
 
+    /// Many allotments below another, each named by its number, in one unit.
+    pub async fn allotments_below(&self, parent: AllotmentId, numbers: std::ops::Range<usize>) -> Vec<AllotmentId> {
+        let new = |number: usize| {
+            let id = AllotmentId(self.store.new_id());
+            NewAllotment::new(id, Some(parent.into()), format!("n{number}").parse().unwrap())
+        };
+        let unit = numbers.map(new).fold(Unit::by(by()), Unit::create_allotment);
+        self.store.write(unit).await.unwrap().allotments.iter().map(|made| made.id).collect()
+    }
+
     /// A claim that a face manages.
     pub async fn managed_claim(&self, at: AllotmentId, bytes: u64) -> ClaimId {
         let id = ClaimId(self.store.new_id());

@@ -10,6 +10,7 @@ on_both! {
     a_key_is_of_one_principal_and_one_route
     a_batch_sent_twice_has_one_effect
     people_tenants_tokens_and_allotments_are_made_once
+    a_token_of_the_local_operator_is_another_each_time
     a_key_has_a_bound
 }
 
@@ -50,6 +51,9 @@ async fn a_key_is_of_one_principal_and_one_route(house: House) {
     let batch = json!({ "claims": [claim(1)], "atomic": true });
     house.admin().with("idempotency-key", "k").post("/claims/batch", &batch).await.expect(200);
     assert_eq!(used(&house).await, 3);
+    let admin = house.admin().with("idempotency-key", "k");
+    let again = admin.post(&format!("/claims?x={}", "y".repeat(4096)), &claim(1)).await.expect(201);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"), "a query is no part of the route");
 }
 
 async fn a_batch_sent_twice_has_one_effect(house: House) {
@@ -86,6 +90,15 @@ async fn people_tenants_tokens_and_allotments_are_made_once(house: House) {
         operator.post(path, &other).await.problem(409, "conflict");
     }
     assert_eq!(house.operator().get(&format!("/tokens?user={}", house.ana.id)).await.items("id").len(), 2);
+}
+
+/// They show nothing that the database does not know, and from that a token's text must not follow.
+async fn a_token_of_the_local_operator_is_another_each_time(house: House) {
+    let local = house.local().with("idempotency-key", "k");
+    let body = json!({ "user_id": house.ana.id });
+    let first = local.post("/tokens", &body).await.expect(201).json();
+    let second = local.post("/tokens", &body).await.expect(201).json();
+    assert!(first["token"] != second["token"] && first["id"] != second["id"]);
 }
 
 async fn a_key_has_a_bound(house: House) {

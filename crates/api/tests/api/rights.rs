@@ -10,6 +10,7 @@ on_both! {
     another_tenant_finds_nothing_on_every_route
     a_member_works_at_and_below_what_they_own
     a_member_who_was_given_an_allotment_reads_and_claims_there
+    a_member_who_holds_more_than_a_page_sees_the_last_as_well
     an_admin_has_all_but_the_tenants_own_limits
 }
 
@@ -139,6 +140,18 @@ async fn a_member_who_was_given_an_allotment_reads_and_claims_there(house: House
     bob.delete(&format!("/allotments/{top}")).await.problem(403, "forbidden");
     bob.delete("/allotments/path:acme%2Ftop%2Fbelow").await.problem(403, "forbidden");
     house.ana().delete("/allotments/path:acme%2Ftop%2Fbelow").await.problem(404, "not-found");
+}
+
+async fn a_member_who_holds_more_than_a_page_sees_the_last_as_well(house: House) {
+    let root = ledger::AllotmentId(house.acme.0);
+    let ids = house.allotments_below(root, 0..identity::PAGE_MAX + 5).await;
+    let grant = |id: &ledger::AllotmentId| Grant { user: house.bob.id, allotment: *id, role: Role::Member };
+    let unit = ids.iter().map(grant).fold(store::Unit::by(store::Actor::system("test")), identity::insert_grant);
+    house.store.write(unit).await.unwrap();
+    let last = ids.iter().max().unwrap();
+    let path = house.operator().get(&format!("/allotments/{last}")).await.json()["path"].clone();
+    let listed = house.bob().get(&format!("/allotments?path={}", path.as_str().unwrap())).await.expect(200);
+    assert_eq!(listed.items("id"), [last.to_string()]);
 }
 
 async fn an_admin_has_all_but_the_tenants_own_limits(house: House) {

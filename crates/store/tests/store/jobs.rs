@@ -82,7 +82,7 @@ async fn a_job_that_failed_runs_again_later(house: &mut House) {
     assert_eq!(runs.recv().await.unwrap().payload, "\"b\"");
     house.later(60);
     house.write(by().job("count", json!("c"))).await.unwrap();
-    let mut again = vec![runs.recv().await.unwrap(), runs.recv().await.unwrap()];
+    let mut again = [runs.recv().await.unwrap(), runs.recv().await.unwrap()];
     again.sort_by_key(|job| job.payload.clone());
     assert_eq!((again[0].id, again[0].attempts, again[1].payload.as_str()), (first.id, 2, "\"c\""));
     assert_eq!(until(&house.store, first.id, JobState::Done).await.error, None);
@@ -115,7 +115,7 @@ async fn a_job_whose_process_died_runs_again_when_its_lease_is_over(house: &mut 
     assert_eq!(runs.recv().await.unwrap().payload, "8", "the other process may still be at it");
     house.later(301);
     house.write(by().job("count", json!(9))).await.unwrap();
-    let mut again = vec![runs.recv().await.unwrap(), runs.recv().await.unwrap()];
+    let mut again = [runs.recv().await.unwrap(), runs.recv().await.unwrap()];
     again.sort_by_key(|job| job.payload.clone());
     assert_eq!((again[0].id, again[0].attempts), (id, 2));
     until(&house.store, id, JobState::Done).await;
