@@ -137,7 +137,7 @@ impl Run {
         self.nothing_else_is_there(&found, when);
         let found = Found::read(&mut admin, &self.allocation);
         self.sums_come_out(&mut admin, &found, when);
-        self.bytes_are_right(&mut admin, when);
+        self.bytes_are_right(server, &mut admin, when);
         let report = site::doctor(server);
         assert!(is_sound(&report), "{when}: the doctor finds {report:#}");
     }
@@ -184,7 +184,7 @@ impl Run {
     }
 
     /// Every acknowledged upload downloads as it was sent, and there is no file that no row knows.
-    fn bytes_are_right(&self, admin: &mut Client, when: &str) {
+    fn bytes_are_right(&self, server: &Server, admin: &mut Client, when: &str) {
         for (id, known) in self.accounts.iter().flat_map(|account| account.records.values()) {
             let Some(record) = &known.now else { continue };
             let answer = admin.get(&format!("/api/records/{id}/download/")).expect("an answer").expect(200);
@@ -192,7 +192,7 @@ impl Run {
         }
         let blobs = self.data.join("blobs");
         eventually("the files of deleted records to be removed", || {
-            let report = admin.get("/plimsoll/v1/doctor").expect("an answer").expect(200).json();
+            let report = site::doctor(server);
             (files_in(&blobs) <= report["checked"]["blobs"].as_u64().unwrap_or(0) as usize).then_some(())
         });
     }
