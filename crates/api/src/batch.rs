@@ -1,7 +1,8 @@
 //! Many claims in one call, and whether claims would be admitted.
 //!
-//! **Shape.** Atomic: one unit with all charges. Otherwise a unit a claim, all of them on the writer's queue before the first
-//! is waited for, so that few commits hold them all.
+//! **Shape.** Atomic: one unit with all charges. Otherwise that is tried, too: where all fit, one unit admits what a thousand
+//! would. If anything is refused, it is a unit a claim, all of them on the writer's queue before the first is waited for, so
+//! that few commits hold them all.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -87,6 +88,12 @@ async fn each(api: &Api, caller: &Caller, claims: Vec<NewClaim>, key: Option<Key
     }
     let mut strange = strange(api, caller, &claims).await?;
     let _turn = turn(api, claims.len()).await?;
+    if key.is_none()
+        && strange.is_empty()
+        && let Some(done) = together(api, caller, &claims).await?
+    {
+        return reply::ok(&Results { results: done.claims.iter().map(wire::Claim::from).collect() });
+    }
     let mut writes: Vec<Writing<'_>> = Vec::with_capacity(claims.len());
     for (number, claim) in claims.into_iter().enumerate() {
         let refused = claim.demand.as_ref().and_then(|demand| strange.get_mut(demand));
@@ -120,6 +127,19 @@ async fn each(api: &Api, caller: &Caller, claims: Vec<NewClaim>, key: Option<Key
     }
     body.extend_from_slice(b"]}");
     Ok(reply::bytes(StatusCode::OK, body))
+}
+
+/// All claims in one unit; none where one of them was not admitted.
+async fn together(api: &Api, caller: &Caller, claims: &[NewClaim]) -> Result<Option<Done<()>>, Error> {
+    let unit = claims.iter().cloned().fold(caller.unit(), store::Unit::charge);
+    match api.store.write(unit).await {
+        Ok(done) => Ok(Some(done)),
+        // It may have been done: a second time would be twice.
+        Err(error @ (store::Error::Busy { .. } | store::Error::Broken(_) | store::Error::Retry(_))) => {
+            Err(error.into())
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// The places where a member may not claim, which are not there to them.

@@ -283,7 +283,10 @@ pub fn list(tx: &mut Tx, filter: &AllotmentFilter) -> Result<Vec<Allotment>, Err
             let Some(top) = find(tx, reference)? else { return Ok(Vec::new()) };
             let (side, path) = (bind(top.side.as_str().into()), bind(top.path.as_str().into()));
             let (from, to) = (bind(format!("{}/", top.path).into()), bind(format!("{}0", top.path).into()));
-            conditions.push(format!("side = {side} AND (path = {path} OR (path >= {from} AND path < {to}))"));
+            // The first two bounds are the index's: of an OR alone SQLite would walk the whole side.
+            conditions.push(format!(
+                "side = {side} AND path >= {path} AND path < {to} AND (path = {path} OR path >= {from})"
+            ));
         }
         None => {
             if let Some(side) = filter.side {

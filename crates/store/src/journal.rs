@@ -104,7 +104,7 @@ pub fn list(tx: &mut Tx, filter: &EventFilter) -> Result<Vec<Event>, Error> {
         let (from, to) = (bind(format!("{}/", top.path).into()), bind(format!("{}0", top.path).into()));
         conditions.push(format!(
             "(journal.allotment_id = {} OR journal.allotment_id IN (SELECT id FROM allotments WHERE side = {side} \
-             AND (path = {path} OR (path >= {from} AND path < {to}))))",
+             AND path >= {path} AND path < {to} AND (path = {path} OR path >= {from})))",
             bind(top.id.into())
         ));
     }

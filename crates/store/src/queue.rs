@@ -14,11 +14,13 @@ pub(crate) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     is_open: bool,
+    /// How many threads wait: one that is at work need not be woken, and to wake is a system call.
+    waiting: usize,
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new(items_max: usize) -> Queue<T> {
-        let state = State { items: VecDeque::new(), is_open: true };
+        let state = State { items: VecDeque::new(), is_open: true, waiting: 0 };
         Queue { state: Mutex::new(state), filled: Condvar::new(), items_max }
     }
 
@@ -34,8 +36,11 @@ impl<T> Queue<T> {
             return false;
         }
         state.items.push_back(item);
+        let is_waited_for = state.waiting > 0;
         drop(state);
-        self.filled.notify_one();
+        if is_waited_for {
+            self.filled.notify_one();
+        }
         true
     }
 
@@ -60,9 +65,11 @@ impl<T> Queue<T> {
     pub(crate) fn take(&self, patience: Duration, mut goes_on: impl FnMut(&T) -> bool) -> Option<Vec<T>> {
         let mut state = self.state();
         if state.items.is_empty() && state.is_open {
+            state.waiting += 1;
             let waiting =
                 self.filled.wait_timeout_while(state, patience, |state| state.items.is_empty() && state.is_open);
             state = waiting.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
         if state.items.is_empty() && !state.is_open {
             return None;

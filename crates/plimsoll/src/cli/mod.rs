@@ -124,8 +124,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), Fault> {
         let output = Output::standard(self.json);
         if let Command::Completions(Completions { shell }) = self.command {
-            completions(shell);
-            return Ok(());
+            return completions(shell);
         }
         let data = settings::data(self.data)?;
         if let Command::Bench(bench) = self.command {
@@ -148,9 +147,12 @@ impl Cli {
     }
 }
 
-fn completions(shell: clap_complete::Shell) {
+fn completions(shell: clap_complete::Shell) -> Result<(), Fault> {
     let mut command = <Cli as clap::CommandFactory>::command();
-    clap_complete::generate(shell, &mut command, "plimsoll", &mut std::io::stdout());
+    // Into memory first: clap's own writing panics when a reader like `head` has gone.
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command, "plimsoll", &mut text);
+    show::print([String::from_utf8_lossy(&text).trim_end().to_owned()])
 }
 
 async fn doctor(client: &mut Client, output: Output) -> Result<(), Fault> {

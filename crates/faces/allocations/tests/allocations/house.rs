@@ -354,10 +354,11 @@ async fn pool(store: &Store) {
 }
 
 fn fresh_database(base: &str) -> String {
-    let mut server = postgres::Client::connect(&format!("{base}/postgres"), postgres::NoTls).unwrap();
+    let mut server = postgres::Client::connect(base, postgres::NoTls).unwrap();
     let name = format!("allocations_{:016x}_{}", rand(), std::process::id());
     server.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-    format!("{base}/{name}")
+    let (server, _) = base.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
 }
 
 fn rand() -> u64 {
