@@ -152,10 +152,16 @@ pub(crate) fn migrate(conn: &mut Conn, migrations: &Migrations) -> Result<(), Er
     })
 }
 
+/// A row broke a constraint. Which one is for us to know: the names of tables are nobody else's.
+fn constraint(text: &str) -> Error {
+    tracing::debug!(text, "a row broke a constraint");
+    Error::Conflict("this is there already, or what it refers to is not".to_owned())
+}
+
 pub(crate) fn sqlite_error(error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode::{ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull};
     match error.sqlite_error_code() {
-        Some(ConstraintViolation) => Error::Conflict(error.to_string()),
+        Some(ConstraintViolation) => constraint(&error.to_string()),
         Some(DiskFull) => Error::Full,
         Some(DatabaseBusy | DatabaseLocked) => Error::Retry(error.to_string()),
         _ => Error::Broken(error.to_string()),
@@ -172,7 +178,7 @@ pub(crate) fn postgres_error(error: postgres::Error) -> Error {
         return Error::Retry(text);
     };
     if *code == S::UNIQUE_VIOLATION || *code == S::FOREIGN_KEY_VIOLATION || *code == S::CHECK_VIOLATION {
-        return Error::Conflict(text);
+        return constraint(&text);
     }
     if *code == S::DISK_FULL {
         return Error::Full;

@@ -78,7 +78,8 @@ ledger::id! {
     JobId
 }
 
-/// The setting that holds the id of the pool where things lie when nothing else is said.
+/// The setting that holds the id of the pool where things lie when nothing else is said. Set by a unit that also has a step
+/// on the tree: the writer remembers it until the tree's shape changes.
 pub const DEFAULT_POOL: &str = "default_pool";
 /// The setting that holds the site's own resources, a name a line, in the order they were declared.
 pub(crate) const RESOURCES: &str = "resources";
