@@ -263,8 +263,13 @@ impl<T> Unit<T> {
     /// The noun's own rows: runs after the steps, in a savepoint. May be run again, so it reaches nothing but its `Tx`, and
     /// sees in `balances` what they were before the batch.
     pub fn rows<U>(self, rows: impl Fn(&mut Tx) -> Result<U, Error> + Send + Sync + 'static) -> Unit<U> {
+        self.with_rows(Some(Box::new(rows)))
+    }
+
+    /// The same unit with other rows, and so with another answer.
+    fn with_rows<U>(self, rows: Option<Rows<U>>) -> Unit<U> {
         Unit {
-            rows: Some(Box::new(rows)),
+            rows,
             actor: self.actor,
             tenant: self.tenant,
             unmanaged: self.unmanaged,
@@ -292,23 +297,11 @@ impl<T> Unit<T> {
 
 impl<T: Send + 'static> Unit<T> {
     /// The unit with the type of its answer forgotten, for the queue.
-    pub(crate) fn erase(self) -> Unit<Answer> {
-        let rows = self
-            .rows
-            .map(|rows| -> Rows<Answer> { Box::new(move |tx| rows(tx).map(|value| Box::new(value) as Answer)) });
-        Unit {
-            rows,
-            actor: self.actor,
-            tenant: self.tenant,
-            unmanaged: self.unmanaged,
-            dry: self.dry,
-            exclusive: self.exclusive,
-            steps: self.steps,
-            inserts: self.inserts,
-            notes: self.notes,
-            jobs: self.jobs,
-            idempotency: self.idempotency,
-        }
+    pub(crate) fn erase(mut self) -> Unit<Answer> {
+        let forget =
+            |rows: Rows<T>| -> Rows<Answer> { Box::new(move |tx| rows(tx).map(|value| Box::new(value) as Answer)) };
+        let rows = self.rows.take().map(forget);
+        self.with_rows(rows)
     }
 }
 

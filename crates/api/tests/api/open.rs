@@ -15,8 +15,17 @@ async fn the_server_says_that_it_is_up_and_ready(house: House) {
     assert_eq!(house.stranger().get("//healthz").await.expect(200).text(), "ok");
     house.stranger().get("//readyz").await.expect(200);
     house.store.close().await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let away = house.stranger().get("//readyz").await;
+    // An answer is kept for a moment.
+    let away = async {
+        loop {
+            let answer = house.stranger().get("//readyz").await;
+            if answer.status != 200 {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let away = tokio::time::timeout(std::time::Duration::from_secs(20), away).await.expect("it says that it cannot");
     assert!(away.header("retry-after").is_some());
     away.problem(503, "unavailable");
     house.stranger().get("//healthz").await.expect(200);
