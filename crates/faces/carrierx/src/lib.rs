@@ -1,0 +1,1 @@
+//! CarrierX: storage containers and files, `/core/v2/…`.

@@ -1,0 +1,1 @@
+//! CloudSigma 2.0: drives, `/api/2.0/…`.

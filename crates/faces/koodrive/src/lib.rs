@@ -1,0 +1,1 @@
+//! KooDrive: a tenant's space at a glance, `/koodrive/ose/…`.
