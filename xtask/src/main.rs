@@ -7,6 +7,7 @@
 
 mod audit;
 mod bench;
+mod clients;
 mod debian;
 mod postgres;
 mod run;

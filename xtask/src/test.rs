@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::clients;
 use crate::postgres::{Durability, Postgres};
 use crate::run::{self, cargo, step};
 
@@ -59,6 +60,7 @@ pub fn run(options: &Options) -> Result<()> {
 fn tests(filter: Option<&str>) -> Result<String> {
     step("build of the binary", &mut cargo("build --quiet --package plimsoll"))?;
     let postgres = Postgres::start(Durability::None, &["max_connections=300", "log_min_messages=fatal"])?;
+    let clients = clients::install()?;
     let nextest = cargo("nextest --version").output().is_ok_and(|out| out.status.success());
     let (runner, args) = match nextest {
         true => ("cargo nextest", "nextest run --workspace --no-fail-fast"),
@@ -68,6 +70,7 @@ fn tests(filter: Option<&str>) -> Result<String> {
     command.args(filter);
     command.env("PLIMSOLL_TEST_POSTGRES", postgres.url());
     command.env("PLIMSOLL_BIN", run::target()?.join("debug").join("plimsoll"));
+    command.envs(clients);
     step("tests", &mut command)?;
     Ok(format!("build, all tests on SQLite and PostgreSQL {} ({runner})", postgres.version()))
 }
