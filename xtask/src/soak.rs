@@ -14,9 +14,12 @@ pub struct Options {
     /// Random sequences of the ledger's and the store's model.
     #[arg(long, default_value_t = 200_000)]
     sequences: u32,
+    /// Random calls of all APIs, compared with each other.
+    #[arg(long, default_value_t = 20_000)]
+    operations: u32,
 }
 
-/// Runs both long forms, the cheap one first.
+/// Runs the long forms, the cheap ones first.
 pub fn run(options: &Options) -> Result<()> {
     step("build of the binary", &mut cargo("build --quiet --package plimsoll"))?;
     let postgres = Postgres::start(Durability::None, &["max_connections=300", "log_min_messages=fatal"])?;
@@ -26,10 +29,13 @@ pub fn run(options: &Options) -> Result<()> {
         command.env("PLIMSOLL_BIN", run::target()?.join("debug").join("plimsoll"));
         command.env("PLIMSOLL_MODEL_SEQUENCES", options.sequences.to_string());
         command.env("PLIMSOLL_KILL_ROUNDS", options.rounds.to_string());
+        command.env("PLIMSOLL_TRUTH_OPERATIONS", options.operations.to_string());
         Ok(command)
     };
     step("model sequences", &mut long("test --package ledger --package store model")?)?;
+    step("one truth", &mut long("test --package tests --test whole one_truth -- --nocapture")?)?;
     step("kill -9 rounds", &mut long("test --package tests --test whole kill -- --nocapture")?)?;
-    println!("passed: {} model sequences, {} kill -9 rounds", options.sequences, options.rounds);
+    let Options { rounds, sequences, operations } = options;
+    println!("passed: {sequences} model sequences, {operations} calls compared, {rounds} kill -9 rounds");
     Ok(())
 }

@@ -15,13 +15,14 @@
 //! disk are [`Error::Damaged`] where they are sealed or fit one piece, and found by [`Content::verify`] otherwise.
 //! **Bounds.** An upload holds about two buffers of 1 MiB, a download two pieces of 256 KiB; neither holds a thread while it
 //! waits for its client.
-//! **Not here.** HTTP but for the grammar of `Range`, names, content types, rights: they are the faces'. Volumes.
+//! **Not here.** HTTP but for the grammars of `Range` and of forms, names, content types, rights: they are the faces'. Volumes.
 
 mod audit;
 mod blob;
 mod disk;
 mod error;
 mod gather;
+pub mod multipart;
 mod open;
 pub mod range;
 mod receive;
@@ -86,7 +87,11 @@ impl Content {
 
     /// The tables of this crate.
     pub fn migrations() -> Migrations {
-        Migrations { owner: "content", steps: &[("V1__blobs", include_str!("../migrations/V1__blobs.sql"))] }
+        let steps = &[
+            ("V1__blobs", include_str!("../migrations/V1__blobs.sql")),
+            ("V2__volumes", include_str!("../migrations/V2__volumes.sql")),
+        ];
+        Migrations { owner: "content", steps }
     }
 
     /// Where the file of a blob lies, if it has one: for an operator, and for tests that damage it.

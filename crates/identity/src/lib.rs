@@ -13,11 +13,14 @@ mod account;
 pub mod apply;
 mod grant;
 mod headers;
+mod hmac_key;
+mod jwt;
 mod login;
 mod password;
 mod principal;
 mod recall;
 mod rights;
+mod seal;
 mod secret;
 mod session;
 mod tenant;
@@ -32,6 +35,8 @@ use store::{Done, Error, Migrations, Store, Unit};
 
 pub use grant::{Grant, Role, insert_grant, put_grant, remove_grant};
 pub use headers::{basic_of, bearer_of, cookie_of};
+pub use hmac_key::{HmacKey, NewHmacKey, remove_hmac_key};
+pub use jwt::{LIFE_MAX_US, PublicKey, SigningKeys, Standing};
 pub use login::LoginError;
 pub use password::PasswordHash;
 pub use principal::{Face, Principal};
@@ -68,6 +73,7 @@ pub struct LoginCounts {
 #[derive(Clone)]
 pub struct Identity {
     store: Store,
+    site_key: Option<[u8; 32]>,
     shared: Arc<Shared>,
 }
 
@@ -78,6 +84,7 @@ struct Shared {
     bearers: recall::Recall<[u8; 32], Principal>,
     cookies: recall::Recall<[u8; 32], session::Known>,
     accounts: recall::Recall<String, Option<account::Account>>,
+    standings: recall::Recall<String, Standing>,
     passwords: password::Passwords,
     throttle: throttle::Throttle,
     counts: login::Counts,
@@ -92,16 +99,27 @@ impl Identity {
             bearers: recall::Recall::new(settings.cache),
             cookies: recall::Recall::new(settings.cache),
             accounts: recall::Recall::new(settings.cache),
+            standings: recall::Recall::new(settings.cache),
             passwords: password::Passwords::new(store.secret()),
             throttle: throttle::Throttle::default(),
             counts: login::Counts::default(),
         };
-        Identity { store, shared: Arc::new(shared) }
+        Identity { store, site_key: None, shared: Arc::new(shared) }
+    }
+
+    /// The same people, with the key that secrets are sealed with which must be read again.
+    pub fn sealing_with(self, site_key: Option<[u8; 32]>) -> Identity {
+        Identity { site_key, ..self }
     }
 
     /// The tables of this crate. They refer to the store's, so they come after them.
     pub fn migrations() -> Migrations {
-        Migrations { owner: "identity", steps: &[("V1__identity", include_str!("../migrations/V1__identity.sql"))] }
+        let steps = &[
+            ("V1__identity", include_str!("../migrations/V1__identity.sql")),
+            ("V2__jwt", include_str!("../migrations/V2__jwt.sql")),
+            ("V3__hmac_keys", include_str!("../migrations/V3__hmac_keys.sql")),
+        ];
+        Migrations { owner: "identity", steps }
     }
 
     /// Deletes what is over: sessions, and tokens that expired a month ago. Says how many.

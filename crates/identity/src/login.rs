@@ -6,10 +6,11 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use store::Error;
+use store::{Error, UserId};
+use uuid::Uuid;
 
 use crate::account::{Account, EMAIL_MAX, email_key};
-use crate::password::QueueFull;
+use crate::password::{PasswordHash, QueueFull};
 use crate::{Identity, LoginCounts, Principal, Secret};
 
 /// Why somebody was not let in.
@@ -75,6 +76,50 @@ impl Identity {
         let account = account.ok_or(LoginError::Wrong)?;
         self.shared.counts.succeeded.fetch_add(1, Relaxed);
         Ok(account.principal)
+    }
+
+    /// Whether a password fits a hash that a face keeps, of somebody who is no user: with the same care, and at the same
+    /// cost where there is no hash. `key` is what failures are counted by.
+    pub async fn check_password(
+        &self,
+        key: &str,
+        whose: Uuid,
+        hash: Option<PasswordHash>,
+        password: Secret,
+        from: IpAddr,
+    ) -> Result<(), LoginError> {
+        let (shared, whose) = (&self.shared, UserId(whose));
+        let remembered = |now| hash.as_ref().is_some_and(|hash| shared.passwords.remembers(whose, hash, password.expose(), now));
+        if remembered(self.store.now()) {
+            shared.counts.succeeded.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        self.check_throttle(key, from)?;
+        let turn = shared.passwords.turn(Some(key)).await.map_err(|QueueFull| LoginError::Busy)?;
+        if remembered(self.store.now()) {
+            shared.counts.succeeded.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        self.check_throttle(key, from)?;
+        let (identity, counted, known) = (self.clone(), key.to_owned(), hash.clone());
+        let then = move |right: bool, password: &str| {
+            let (shared, now) = (&identity.shared, identity.store.now());
+            match known.filter(|_| right) {
+                Some(hash) => {
+                    shared.throttle.succeeded(&counted);
+                    shared.passwords.remember(whose, &hash, password, now);
+                }
+                None => {
+                    shared.counts.failed.fetch_add(1, Relaxed);
+                    shared.throttle.failed(&counted, from, now);
+                }
+            }
+        };
+        if !shared.passwords.verify(turn, hash.clone(), password.clone(), then).await? {
+            return Err(LoginError::Wrong);
+        }
+        shared.counts.succeeded.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     fn remembered(&self, account: Option<&Account>, password: &str) -> Option<Principal> {

@@ -40,6 +40,12 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Recall<K, V
         (entry.stamp == stamp && now < entry.until).then_some(entry)
     }
 
+    pub fn forget(&self, key: &K) {
+        if let Some(cache) = &self.cache {
+            cache.invalidate(key);
+        }
+    }
+
     /// `stamp`: the generation before the look-up; `ends`: when the thing itself is over.
     pub fn put(&self, key: K, value: V, stamp: u64, now: Micros, ends: Option<Micros>) {
         let trusted = now.saturating_add(TRUST_US);

@@ -81,6 +81,20 @@ impl Identity {
         Ok(answer)
     }
 
+    /// Lets a session live for `ttl_s` seconds from now, if it is not over and would not live longer anyway.
+    pub async fn prolong_session(&self, cookie: &str, ttl_s: i64) -> Result<(), Error> {
+        let sha256 = digest(cookie);
+        let unit = store::Unit::by(store::Actor::system("identity")).rows(move |tx| {
+            let ends = tx.now().saturating_add(ttl_s.max(0).saturating_mul(1_000_000));
+            let sql = "UPDATE sessions SET expires_at = $2 WHERE sha256 = $1 AND expires_at < $2 AND expires_at > $3";
+            tx.execute(sql, &params![sha256.as_slice(), ends, tx.now()]).map(drop)
+        });
+        self.store.write(unit).await?;
+        // What is remembered ends too early: that does no harm, but it would be prolonged again and again.
+        self.shared.cookies.forget(&sha256);
+        Ok(())
+    }
+
     /// Ends a session, whichever face's it is. That there is none is no error.
     pub async fn close_session(&self, cookie: &str) -> Result<(), Error> {
         let sha256 = digest(cookie);

@@ -3,6 +3,8 @@
 //! **Undo.** Each change is logged. [`Book::mark`] and [`Book::rollback`] take back one unit of work; [`Book::changes`]
 //! lists what a batch has changed, each balance once; [`Book::commit`] makes it the new past.
 
+mod moved;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -191,6 +193,7 @@ enum Undo {
     Created(AllotmentId),
     Removed(Slot, Box<Node>),
     Shape(Slot, Box<Shape>),
+    Moved(Slot, Box<moved::Site>),
 }
 
 /// The nodes in hand. See the module's first lines.
@@ -426,6 +429,7 @@ impl Book {
                     self.nodes[slot] = Some((*node, parent));
                 }
                 Undo::Shape(slot, before) => drop(self.at_mut(slot).reshape(*before)),
+                Undo::Moved(slot, before) => drop(self.set_site(slot, *before)),
             }
         }
     }

@@ -14,6 +14,7 @@
 
 mod amounts;
 mod book;
+mod limit;
 mod load_line;
 #[cfg(feature = "model")]
 pub mod model;

@@ -58,6 +58,7 @@ impl Server {
         let store = open(&folder, database.as_deref(), clock.clone(), resources(site.as_ref())).await?;
         // Only the embedded database is nobody else's, so only there may what was looked up be remembered.
         let identity = Identity::new(store.clone(), identity::Settings { cache: database.is_none() });
+        let identity = identity.sealing_with(startup.site_key()?);
         let applier = Applier::new(store.clone(), identity.clone());
         let mut first_login = None;
         match site {

@@ -35,12 +35,17 @@ impl Startup {
         Ok(Startup { public_url, strict_csrf: settings["strict_csrf"] == true, ..self })
     }
 
-    /// The key that content is sealed with.
-    pub fn content_key(&self) -> Result<Option<content::SiteKey>, Fault> {
+    /// The key that what must be read again is sealed with.
+    pub fn site_key(&self) -> Result<Option<[u8; 32]>, Fault> {
         let Some(key) = &self.encryption_key else { return Ok(None) };
         let mut bytes = [0; 32];
         hex::decode_to_slice(key.expose(), &mut bytes)
             .map_err(|_| Fault::new("encryption_key is not 64 hex digits"))?;
-        Ok(Some(content::SiteKey::new(bytes)))
+        Ok(Some(bytes))
+    }
+
+    /// The same, for content.
+    pub fn content_key(&self) -> Result<Option<content::SiteKey>, Fault> {
+        Ok(self.site_key()?.map(content::SiteKey::new))
     }
 }

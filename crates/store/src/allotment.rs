@@ -107,12 +107,20 @@ impl NewAllotment {
 pub struct AllotmentPatch {
     /// Another name: the paths below it change with it.
     pub name: Option<Name>,
+    /// Another parent, of the same tree: what is charged at or below the node is charged there from now on.
+    pub parent: Option<AllotmentRef>,
     /// Another title.
     pub title: Option<String>,
     /// Another kind.
     pub kind: Option<String>,
     /// Other limits; none is unlimited.
     pub limits: Vec<(Resource, Option<u64>)>,
+    /// Limits that grow or shrink by so much, from what they are at the moment of the change. One that is not there is
+    /// [`Error::Invalid`].
+    pub limits_by: Vec<(Resource, i64)>,
+    /// Whether a limit that is lowered must still cover what is used and pending, else [`Error::Refused`], and what is
+    /// promised where the node has an overcommit, else [`Error::Overcommitted`].
+    pub covering: bool,
     /// Another overcommit.
     pub overcommit: Option<Option<Overcommit>>,
     /// Other load lines.
@@ -131,6 +139,7 @@ impl AllotmentPatch {
     /// Whether it changes what only the managing face may change.
     pub(crate) fn touches_noun(&self) -> bool {
         self.name.is_some()
+            || self.parent.is_some()
             || self.title.is_some()
             || self.kind.is_some()
             || self.owner.is_some()

@@ -148,7 +148,8 @@ pub(crate) fn run(
 impl Batch<'_, '_> {
     /// One unit. An error inside is the unit's own; only what breaks the transaction is the batch's.
     fn unit(&mut self, unit: &Unit<Answer>) -> Result<Result<Done<Answer>, Error>, Error> {
-        let own_rows = unit.rows.is_some() || unit.idempotency.is_some() || unit.is_shape() || unit.dry || self.careful;
+        let closures = unit.rows.is_some() || !unit.also.is_empty();
+        let own_rows = closures || unit.idempotency.is_some() || unit.is_shape() || unit.dry || self.careful;
         if own_rows {
             // The closure sees what the units before it have done.
             self.flush()?;
@@ -217,6 +218,7 @@ impl Batch<'_, '_> {
         if self.careful {
             self.flush()?;
         }
+        unit.also.iter().try_for_each(|rows| rows(&mut self.tx))?;
         let value = match &unit.rows {
             Some(rows) => rows(&mut self.tx)?,
             None => Box::new(()),

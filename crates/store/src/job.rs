@@ -179,6 +179,35 @@ fn settle(tx: &mut Tx, job: &Job, outcome: &Result<(), String>) -> Result<(), Er
     Ok(())
 }
 
+/// Notes how far a job is, in hundredths, and that somebody is still at it; false when it is no longer this worker's: it was
+/// ended, or taken by another.
+pub fn progress(tx: &mut Tx, job: &Job, hundredths: u64) -> Result<bool, Error> {
+    let sql = "UPDATE jobs SET progress = $3, lease_until = $4, updated_at = $5 \
+        WHERE id = $1 AND state = 'running' AND attempts = $2";
+    let values = params![job.id, job.attempts, hundredths.min(99), tx.now() + LEASE_US, tx.now()];
+    Ok(tx.execute(sql, &values)? == 1)
+}
+
+/// Ends a job that is not over: done, or failed for this reason and not to be tried again. False when it was over. A worker
+/// that is at it is told by [`progress`].
+pub fn end(tx: &mut Tx, id: JobId, failed: Option<&str>) -> Result<bool, Error> {
+    let (state, progress) = match failed {
+        None => (JobState::Done, "100"),
+        Some(_) => (JobState::Failed, "progress"),
+    };
+    let sql = format!(
+        "UPDATE jobs SET state = $2, error = $3, lease_until = NULL, progress = {progress}, updated_at = $4 \
+         WHERE id = $1 AND state IN ('waiting', 'running')"
+    );
+    Ok(tx.execute(&sql, &params![id, state.as_str(), failed, tx.now()])? == 1)
+}
+
+/// Makes jobs of this kind due at once, whoever was at them: for a kind that only this process sees to, at its start.
+pub fn take_over(tx: &mut Tx, kind: &str) -> Result<u64, Error> {
+    let sql = "UPDATE jobs SET lease_until = $2, run_at = $2 WHERE kind = $1 AND state IN ('waiting', 'running')";
+    tx.execute(sql, &params![kind, tx.now()])
+}
+
 /// Forgets jobs that were done a while ago.
 pub(crate) fn sweep(tx: &mut Tx) -> Result<u64, Error> {
     let sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND updated_at <= $1 LIMIT 1000)";

@@ -60,9 +60,9 @@ pub mod claims {
 pub mod events {
     pub use crate::journal::list;
 }
-/// Reading jobs.
+/// Reading jobs, and what their workers note.
 pub mod jobs {
-    pub use crate::job::find;
+    pub use crate::job::{end, find, progress, take_over};
 }
 
 ledger::id! {

@@ -133,25 +133,60 @@ impl Batch<'_, '_> {
         }
         let mut told = Map::new();
         for (resource, limit) in &patch.limits {
-            let from = self.engine.book.node(node.id).and_then(|node| node.balance(*resource).limit);
-            self.engine.book.set_limit(node.id, *resource, *limit)?;
-            tell_limit(&mut told, *resource, from, *limit);
+            self.limit(node.id, *resource, *limit, patch.covering, &mut told)?;
+        }
+        for (resource, by) in &patch.limits_by {
+            let limit = self.shifted(node.id, *resource, *by)?;
+            self.limit(node.id, *resource, Some(limit), patch.covering, &mut told)?;
         }
         let after = patched(&before, patch);
         let (overcommit, load_lines) = (after.overcommit, after.load_lines.clone());
         self.engine.book.set_shape(node.id, Shape { overcommit, load_lines, expires_at: after.expires_at })?;
-        if let Some(name) = patch.name.as_ref().filter(|name| name.as_str() != before.name) {
+        let name = patch.name.as_ref().map_or(before.name.as_str(), |name| name.as_str());
+        let under = match &patch.parent {
+            Some(parent) => Some(self.resolve_own(unit, parent)?.id).filter(|parent| before.parent != Some(*parent)),
+            None => None,
+        };
+        if let Some(parent) = under {
+            let path = self.reparent(&before, name, parent)?;
+            told.insert("path".to_owned(), json!({"from": before.path, "to": path}));
+        } else if name != before.name {
             let path = match before.path.rsplit_once('/') {
                 Some((above, _)) => format!("{above}/{name}"),
-                None => name.to_string(),
+                None => name.to_owned(),
             };
-            self.rename(&before, name.as_str(), &path)?;
+            self.rename(&before, name, &path)?;
             told.insert("path".to_owned(), json!({"from": before.path, "to": path}));
         }
         tell_fields(&mut told, &before, &after);
         self.update(&after)?;
         self.note(unit, "allotment.changed", Some(node.id), None, Json::Object(told).to_string());
         Ok(node.id)
+    }
+
+    /// Sets one limit, as it is asked for now or as it was moved to.
+    fn limit(
+        &mut self,
+        id: AllotmentId,
+        resource: Resource,
+        limit: Option<u64>,
+        covering: bool,
+        told: &mut Map<String, Json>,
+    ) -> Result<(), Error> {
+        let node = self.engine.book.node(id).ok_or_else(|| Error::not_found("allotment", id))?;
+        let from = node.balance(resource).limit;
+        if let Some(to) = limit.filter(|to| covering && from.is_none_or(|from| *to < from)) {
+            node.covers(resource, to)?;
+        }
+        self.engine.book.set_limit(id, resource, limit)?;
+        tell_limit(told, resource, from, limit);
+        Ok(())
+    }
+
+    fn shifted(&self, id: AllotmentId, resource: Resource, by: i64) -> Result<u64, Error> {
+        let node = self.engine.book.node(id).ok_or_else(|| Error::not_found("allotment", id))?;
+        let limit = node.shifted(resource, by)?;
+        limit.ok_or_else(|| Error::Invalid(format!("{}: its limit of {resource} cannot move by {by}", node.path)))
     }
 
     fn update(&mut self, after: &Allotment) -> Result<(), Error> {
@@ -184,6 +219,35 @@ impl Batch<'_, '_> {
         self.reshaped = true;
         self.engine.forget_names();
         Ok(())
+    }
+
+    /// Another parent, for the node and all below it; answers its path there.
+    fn reparent(&mut self, before: &Allotment, name: &str, to: AllotmentId) -> Result<String, Error> {
+        let above = self.row(to)?;
+        if before.parent.is_none() || (above.side, above.root) != (before.side, before.root) {
+            return Err(Error::Invalid(format!("{} cannot be moved to {}", before.path, above.path)));
+        }
+        let inside = format!("{}/", before.path);
+        if above.path == before.path || above.path.starts_with(&inside) {
+            return Err(Error::Conflict(format!("{} cannot lie inside itself", before.path)));
+        }
+        let path = format!("{}/{name}", above.path);
+        let (side, end) = (before.side.as_str(), format!("{}0", before.path));
+        let deepest = "SELECT max(depth) FROM allotments WHERE side = $1 AND path >= $2 AND path < $3";
+        let deepest = self.tx.query_opt(deepest, &params![side, &inside, end])?;
+        let deepest = deepest.map(|row| row.get::<Option<u64>>(0)).transpose()?.flatten().unwrap_or(before.depth);
+        if above.depth + 1 + deepest - before.depth >= DEPTH_MAX as u64 {
+            return Err(Error::Conflict(format!("{path} would lie deeper than {DEPTH_MAX} levels")));
+        }
+        self.engine.book.reparent(before.id, to, &path)?;
+        self.rename(before, name, &path)?;
+        self.tx.execute("UPDATE allotments SET parent_id = $2 WHERE id = $1", &params![before.id, to])?;
+        let deeper = above.depth as i64 + 1 - before.depth as i64;
+        let sql = "UPDATE allotments SET depth = depth + $1 WHERE side = $2 AND (path = $3 OR (path >= $4 AND path < $5))";
+        self.tx.execute(sql, &params![deeper, side, &path, format!("{path}/"), format!("{path}0")])?;
+        self.count_child(before.parent, -1)?;
+        self.count_child(Some(to), 1)?;
+        Ok(path)
     }
 
     fn remove(&mut self, unit: &Unit<Answer>, reference: &AllotmentRef) -> Result<Allotment, Error> {

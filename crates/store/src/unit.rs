@@ -19,6 +19,11 @@ impl Actor {
         Actor(format!("user:{user}"))
     }
 
+    /// Somebody whom a face knows: `partner:<uuid>`.
+    pub fn of(kind: &str, id: impl std::fmt::Display) -> Actor {
+        Actor(format!("{kind}:{id}"))
+    }
+
     /// A part of the server: `system:site`.
     pub fn system(part: &str) -> Actor {
         Actor(format!("system:{part}"))
@@ -124,6 +129,7 @@ pub(crate) struct NewJob {
 
 pub(crate) type Answer = Box<dyn Any + Send>;
 pub(crate) type Rows<T> = Box<dyn Fn(&mut Tx) -> Result<T, Error> + Send + Sync>;
+pub(crate) type AlsoRows = Box<dyn Fn(&mut Tx) -> Result<(), Error> + Send + Sync>;
 
 /// What one request changes, all of it or nothing. See the crate's first lines.
 pub struct Unit<T = ()> {
@@ -137,6 +143,7 @@ pub struct Unit<T = ()> {
     pub(crate) notes: Vec<Note>,
     pub(crate) jobs: Vec<NewJob>,
     pub(crate) idempotency: Option<Idempotency>,
+    pub(crate) also: Vec<AlsoRows>,
     pub(crate) rows: Option<Rows<T>>,
 }
 
@@ -154,6 +161,7 @@ impl Unit<()> {
             notes: Vec::new(),
             jobs: Vec::new(),
             idempotency: None,
+            also: Vec::new(),
             rows: None,
         }
     }
@@ -248,9 +256,20 @@ impl<T> Unit<T> {
     }
 
     /// Adds a job, which runs after the commit, once: see [`crate::Store::work`].
-    pub fn job(mut self, kind: &'static str, payload: Json) -> Self {
+    pub fn job(self, kind: &'static str, payload: Json) -> Self {
         let id = crate::JobId(crate::Clock::system().new_id());
+        self.job_as(id, kind, payload)
+    }
+
+    /// The same with an id that the caller has made, to find the job by.
+    pub fn job_as(mut self, id: crate::JobId, kind: &'static str, payload: Json) -> Self {
         self.jobs.push(NewJob { id, kind, payload });
+        self
+    }
+
+    /// Rows of another noun that changes with this one, written before the unit's own closure runs.
+    pub fn also(mut self, rows: impl Fn(&mut Tx) -> Result<(), Error> + Send + Sync + 'static) -> Self {
+        self.also.push(Box::new(rows));
         self
     }
 
@@ -280,6 +299,7 @@ impl<T> Unit<T> {
             notes: self.notes,
             jobs: self.jobs,
             idempotency: self.idempotency,
+            also: self.also,
         }
     }
 

@@ -11,6 +11,8 @@ mod cli;
 mod crash;
 mod disk;
 mod http;
+mod koodrive_client;
+mod one_truth;
 mod process;
 mod readme;
 mod site;

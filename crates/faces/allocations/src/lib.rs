@@ -22,7 +22,6 @@ mod download;
 mod error;
 mod ids;
 mod input;
-mod multipart;
 mod page;
 mod project;
 mod record;

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod house;
+mod keys;
 mod login;
 mod people;
 mod rights;

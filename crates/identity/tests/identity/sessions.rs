@@ -7,6 +7,7 @@ use crate::house::{House, SECOND, START, by, principal};
 on_both! {
     a_cookie_stands_for_its_user_on_its_own_face_only
     a_session_ends_with_its_time_and_is_swept
+    a_session_that_is_prolonged_lives_on_and_an_ended_one_does_not
     a_closed_session_is_closed_at_once
     a_session_survives_a_restart
     a_user_who_is_less_than_before_has_to_log_in_again
@@ -44,6 +45,24 @@ async fn a_session_ends_with_its_time_and_is_swept(house: House) {
     assert!(house.identity.session(&long.cookie, Face::Console).await.unwrap().is_some());
     assert_eq!(house.identity.sweep().await.unwrap(), 1);
     assert_eq!(house.number("SELECT count(*) FROM sessions").await, 1);
+}
+
+async fn a_session_that_is_prolonged_lives_on_and_an_ended_one_does_not(house: House) {
+    let (_, who) = house.member("ana@acme.example").await;
+    let session = house.identity.open_session(&who, Face::KooDrive, 10).await.unwrap();
+    let ends = async || {
+        let found = house.identity.session(&session.cookie, Face::KooDrive).await.unwrap();
+        found.map(|(_, session)| session.expires_at)
+    };
+    assert_eq!(ends().await, Some(START + 10 * SECOND));
+    house.later(9);
+    house.identity.prolong_session(&session.cookie, 10).await.unwrap();
+    assert_eq!(ends().await, Some(START + 19 * SECOND));
+    house.identity.prolong_session(&session.cookie, 5).await.unwrap();
+    assert_eq!(ends().await, Some(START + 19 * SECOND), "it is not made shorter");
+    house.later(10);
+    house.identity.prolong_session(&session.cookie, 10).await.unwrap();
+    assert_eq!(ends().await, None);
 }
 
 async fn a_closed_session_is_closed_at_once(house: House) {

@@ -8,6 +8,7 @@
 //! anything is changed.
 //! **Not here.** The plan itself, which is `site`'s; what a tenant, a user, a repository are, which is their crates'.
 
+mod koodrive;
 mod nouns;
 mod people;
 pub mod route;
@@ -24,13 +25,14 @@ use site::{Action, Change, Kind, Objects, Secret, Site, SiteError, Source};
 use store::{Actor, Store, Unit, params};
 
 use crate::fault::Fault;
+use self::koodrive::AppSecrets;
 
 /// Where what was applied last is kept, among the store's settings.
 const APPLIED: &str = "site.applied";
 
 /// The kinds of objects that this version makes something of. Those of faces not built yet are checked and kept: when a
 /// version that serves them starts, they are new to it.
-const SERVED: [Kind; 10] = [
+const SERVED: [Kind; 11] = [
     Kind::Site,
     Kind::Resource,
     Kind::Operator,
@@ -41,6 +43,7 @@ const SERVED: [Kind; 10] = [
     Kind::User,
     Kind::Token,
     Kind::Project,
+    Kind::KooDrive,
 ];
 
 /// Applies site files, one at a time.
@@ -100,6 +103,7 @@ impl Applier {
     pub async fn apply(&self, site: Site, dry: bool) -> Result<Report, ApplyError> {
         let _held = self.one_at_a_time.lock().await;
         let mut base = self.base().await?.unwrap_or_default();
+        let secrets = AppSecrets::of(&site);
         let want = self.objects(site, base.clone()).await?;
         let changes = site::plan(&base, &want);
         let mut notes = notes(&changes);
@@ -108,7 +112,7 @@ impl Applier {
             return Err(ApplyError::Refused(refused));
         }
         if !dry && !changes.is_empty() {
-            let made = self.make(&changes, &mut base, &want).await;
+            let made = self.make(&changes, &mut base, &want, &secrets).await;
             self.keep(&base).await?;
             notes.extend(made?);
         }
@@ -134,10 +138,16 @@ impl Applier {
         Ok(objects?)
     }
 
-    async fn make(&self, changes: &[Change], base: &mut Objects, want: &Objects) -> Result<Vec<String>, ApplyError> {
+    async fn make(
+        &self,
+        changes: &[Change],
+        base: &mut Objects,
+        want: &Objects,
+        secrets: &AppSecrets,
+    ) -> Result<Vec<String>, ApplyError> {
         let mut notes = Vec::new();
         for change in changes {
-            let done = self.make_one(change, want).await;
+            let done = self.make_one(change, want, secrets).await;
             notes.extend(done.map_err(|error| ApplyError::Failed { line: change.to_string(), error })?);
             tracing::info!(change = %change, "the site was changed");
             site::settle(base, change, want);
@@ -145,7 +155,12 @@ impl Applier {
         Ok(notes)
     }
 
-    async fn make_one(&self, change: &Change, want: &Objects) -> Result<Option<String>, store::Error> {
+    async fn make_one(
+        &self,
+        change: &Change,
+        want: &Objects,
+        secrets: &AppSecrets,
+    ) -> Result<Option<String>, store::Error> {
         let value = want.get(&change.key).unwrap_or(&Value::Null);
         match change.key.kind {
             Kind::Pool => supply::pool(self, change, value).await.map(|()| None),
@@ -155,9 +170,10 @@ impl Applier {
             Kind::Operator | Kind::User => people::user(self, change, value).await.map(|()| None),
             Kind::Tenant => people::tenant(self, change, value).await.map(|()| None),
             Kind::Token => people::token(self, change, value).await.map(|()| None),
+            Kind::KooDrive => koodrive::drive(self, change, value, secrets).await.map(|()| None),
             // Read at the start; and those of faces to come, kept.
             Kind::Site | Kind::Resource => Ok(None),
-            Kind::LibraryDrive | Kind::License | Kind::Partner | Kind::Organization | Kind::KooDrive => Ok(None),
+            Kind::LibraryDrive | Kind::License | Kind::Partner | Kind::Organization => Ok(None),
         }
     }
 
@@ -200,7 +216,7 @@ fn notes(changes: &[Change]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for kind in [Kind::LibraryDrive, Kind::License, Kind::Partner, Kind::Organization, Kind::KooDrive] {
+    for kind in [Kind::LibraryDrive, Kind::License, Kind::Partner, Kind::Organization] {
         let made = changes.iter().any(|change| change.key.kind == kind && change.action != Action::Remove);
         if made {
             let word = kind.as_str();

@@ -70,6 +70,7 @@ async fn node(applier: &Applier, change: &Change) -> Result<Option<Allotment>, E
             }
         }
         Kind::Project => super::nouns::project_node(applier, change).await,
+        Kind::KooDrive => super::koodrive::drive_node(applier, change).await,
         _ => Ok(None),
     }
 }
@@ -90,8 +91,9 @@ async fn in_the_way(
     let top = node.id;
     let filter = AllotmentFilter { at_or_below: Some(top.into()), limit: 1000, ..AllotmentFilter::default() };
     let below = applier.store.read(move |tx| store::allotments::list(tx, &filter)).await?;
-    // The folders of a tenant go with it.
-    let stays = |it: &&Allotment| held(it) || (it.kind != "folder" && !going.contains(&it.id));
+    // The folders of a tenant go with it, and what a face divides it into.
+    let goes_along = |it: &Allotment| matches!(it.kind.as_str(), "folder" | "space_type") || going.contains(&it.id);
+    let stays = |it: &&Allotment| held(it) || !goes_along(it);
     // The deepest of those that hold something: all above them hold it, too.
     let deepest = |it: &&Allotment| {
         let inside = format!("{}/", it.path);

@@ -13,6 +13,7 @@ mod expiry;
 mod idempotency;
 mod jobs;
 mod journal;
+mod limits;
 mod nodes;
 mod opening;
 mod random;

@@ -38,9 +38,11 @@ impl std::error::Error for Fault {}
 /// The head of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Part {
+    /// Which field it is.
     pub name: String,
     /// None: a field of text.
     pub filename: Option<String>,
+    /// Of its content, if it says so.
     pub content_type: Option<String>,
 }
 
