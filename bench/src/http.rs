@@ -42,23 +42,22 @@ impl Wire for Http {
     }
 
     fn answer(&self, arrived: &[u8]) -> Option<(usize, Outcome)> {
-        let head = arrived.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-        // An answer without a length cannot be told from its successor: wrong, and there is no waiting for its end.
-        let Some(body) = content_length(&arrived[..head]) else { return Some((arrived.len(), Outcome::Wrong)) };
-        let length = head + body;
-        (arrived.len() >= length).then(|| (length, self.outcome(arrived)))
+        answer(arrived, |status| match status {
+            status if status == self.served => Outcome::Served,
+            409 => Outcome::Refused,
+            _ => Outcome::Wrong,
+        })
     }
 }
 
-impl Http {
-    fn outcome(&self, head: &[u8]) -> Outcome {
-        let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        match status {
-            Some(status) if status == self.served => Outcome::Served,
-            Some(409) => Outcome::Refused,
-            _ => Outcome::Wrong,
-        }
-    }
+/// One whole answer at the start of what has arrived: its length, and what its status means.
+pub fn answer(arrived: &[u8], outcome: impl Fn(u16) -> Outcome) -> Option<(usize, Outcome)> {
+    let head = arrived.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    // An answer without a length cannot be told from its successor: wrong, and there is no waiting for its end.
+    let Some(body) = content_length(&arrived[..head]) else { return Some((arrived.len(), Outcome::Wrong)) };
+    let length = head + body;
+    let status = arrived.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    (arrived.len() >= length).then(|| (length, status.map_or(Outcome::Wrong, &outcome)))
 }
 
 fn content_length(head: &[u8]) -> Option<usize> {

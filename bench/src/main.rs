@@ -8,6 +8,7 @@
 //! **Bounded.** Every turn has an end, and so has every wait for an answer.
 
 mod charge;
+mod files;
 mod goals;
 mod http;
 mod load;
@@ -24,6 +25,8 @@ use clap::Parser;
 enum Verb {
     /// Charges on a path of four levels, all through one root.
     Charge(charge::Options),
+    /// Small files, each a new one, through the CarrierX face.
+    Files(files::Options),
     /// The empty handler: parses a charge, keeps nothing, answers.
     #[command(hide = true)]
     Empty {
@@ -36,6 +39,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Verb::parse() {
         Verb::Charge(options) => charge::run(&options),
+        Verb::Files(options) => files::run(&options),
         Verb::Empty { listen } => peers::empty::serve(listen),
     }
 }

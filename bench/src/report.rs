@@ -29,14 +29,18 @@ pub struct Report {
 }
 
 /// A middle and its range.
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
+pub struct Spread {
+    /// The middle one.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Spread> {
+    /// Of these; none of none.
+    pub fn of(mut values: Vec<f64>) -> Option<Spread> {
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
@@ -261,7 +265,7 @@ fn verdict(goal: &Goal, ratio: f64) -> &'static str {
 }
 
 /// A figure as a person reads it: three digits at least, thousands apart.
-fn grouped(value: f64) -> String {
+pub fn grouped(value: f64) -> String {
     if value < 10.0 {
         return format!("{value:.2}");
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::debian;
+use crate::peers::Peer;
 use crate::postgres::{Durability, Postgres};
 use crate::run::{self, cargo, step};
 
@@ -36,6 +37,8 @@ pub struct Options {
 enum Name {
     /// Charges on a path of four levels, all through one root.
     Charge,
+    /// Small files through the CarrierX face.
+    Files,
 }
 
 /// Settings that do not make the peer slower: more connections and a larger cache, checkpoints far apart.
@@ -43,22 +46,43 @@ const POSTGRES_SETTINGS: [&str; 3] = ["max_connections=100", "shared_buffers=512
 
 /// Measures, and prints the table.
 pub fn run(options: &Options) -> Result<()> {
-    let Name::Charge = options.name;
     step("release build", &mut cargo("build --quiet --release --package plimsoll --package bench"))?;
+    match options.name {
+        Name::Charge => charge(options),
+        Name::Files => files(options),
+    }
+}
+
+fn charge(options: &Options) -> Result<()> {
     let postgres = Postgres::start(Durability::Stock, &POSTGRES_SETTINGS)?;
     let redis = Redis::start()?;
+    let mut command = bench("charge", options)?;
+    command.args(["--postgres", &postgres.url(), "--postgres-version", postgres.version()]);
+    command.args(["--redis", &redis.address]);
+    step("charges, in rounds", &mut command)
+}
+
+fn files(options: &Options) -> Result<()> {
+    let (stock, fsync, nginx) = (Peer::seaweed(false)?, Peer::seaweed(true)?, Peer::nginx()?);
+    let mut command = bench("files", options)?;
+    for (name, peer) in [("--seaweed", &stock), ("--seaweed-fsync", &fsync), ("--nginx", &nginx)] {
+        command.arg(name).arg(format!("{}{}", peer.address, peer.path));
+    }
+    step("small files, in rounds", &mut command)
+}
+
+/// The program that measures, with what all benches are told.
+fn bench(name: &str, options: &Options) -> Result<Command> {
     let programs = run::target()?.join("release");
     let clients: Vec<String> = options.clients.iter().map(u32::to_string).collect();
     let mut command = Command::new(programs.join("bench"));
-    command.arg("charge").arg("--plimsoll").arg(programs.join("plimsoll"));
-    command.args(["--postgres", &postgres.url(), "--postgres-version", postgres.version()]);
-    command.args(["--redis", &redis.address]);
+    command.arg(name).arg("--plimsoll").arg(programs.join("plimsoll"));
     command.args(["--rounds", &options.rounds.to_string(), "--seconds", &options.seconds.to_string()]);
     command.args(["--clients", &clients.join(",")]);
     if let Some(json) = &options.json {
         command.arg("--json").arg(json);
     }
-    step("charges, in rounds", &mut command)
+    Ok(command)
 }
 
 /// A Redis of our own whose every answer waits for its log to be on disk.

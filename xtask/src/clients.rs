@@ -31,6 +31,13 @@ pub fn install() -> Result<Vec<(&'static str, OsString)>> {
     ])
 }
 
+/// A program that came with one of Python's packages.
+pub fn python_program(name: &str) -> Result<PathBuf> {
+    let list = run::root().join("tests").join("clients").join("requirements.txt");
+    let python = python(&list, &run::target()?.join("clients").join("python"))?;
+    Ok(python.with_file_name(name))
+}
+
 /// A Python that has what `list` names.
 fn python(list: &Path, folder: &Path) -> Result<PathBuf> {
     let python = folder.join("bin").join("python");

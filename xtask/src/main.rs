@@ -9,6 +9,7 @@ mod audit;
 mod bench;
 mod clients;
 mod debian;
+mod peers;
 mod postgres;
 mod run;
 mod soak;

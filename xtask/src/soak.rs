@@ -17,6 +17,12 @@ pub struct Options {
     /// Random calls of all APIs, compared with each other.
     #[arg(long, default_value_t = 20_000)]
     operations: u32,
+    /// Large uploads at once.
+    #[arg(long, default_value_t = 64)]
+    uploads: u32,
+    /// How large each of them is, in MiB.
+    #[arg(long, default_value_t = 256)]
+    upload_mib: u32,
 }
 
 /// Runs the long forms, the cheap ones first.
@@ -29,13 +35,16 @@ pub fn run(options: &Options) -> Result<()> {
         command.env("PLIMSOLL_BIN", run::target()?.join("debug").join("plimsoll"));
         command.env("PLIMSOLL_MODEL_SEQUENCES", options.sequences.to_string());
         command.env("PLIMSOLL_KILL_ROUNDS", options.rounds.to_string());
+        command.env("PLIMSOLL_UPLOADS", options.uploads.to_string());
+        command.env("PLIMSOLL_UPLOAD_MIB", options.upload_mib.to_string());
         command.env("PLIMSOLL_TRUTH_OPERATIONS", options.operations.to_string());
         Ok(command)
     };
     step("model sequences", &mut long("test --package ledger --package store model")?)?;
     step("one truth", &mut long("test --package tests --test whole one_truth -- --nocapture")?)?;
+    step("large uploads", &mut long("test --package tests --test whole many_large_uploads -- --nocapture")?)?;
     step("kill -9 rounds", &mut long("test --package tests --test whole kill -- --nocapture")?)?;
-    let Options { rounds, sequences, operations } = options;
+    let Options { rounds, sequences, operations, .. } = options;
     println!("passed: {sequences} model sequences, {operations} calls compared, {rounds} kill -9 rounds");
     Ok(())
 }

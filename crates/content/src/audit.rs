@@ -21,6 +21,8 @@ const PAGE: usize = 500;
 pub struct Audit {
     /// How many blobs were looked at.
     pub checked: u64,
+    /// How many volumes.
+    pub volumes: u64,
     /// What is not as it must be, a sentence each.
     pub drift: Vec<String>,
 }
@@ -32,12 +34,15 @@ struct Looked {
 }
 
 impl Content {
-    /// Compares every blob with its claim and its bytes' length, and every file with the rows. Reads no content: that is
-    /// [`Content::verify`].
+    /// Compares every blob with its claim and its bytes' length, every volume and snapshot with its claim, and every file
+    /// with the rows. Reads no content: that is [`Content::verify`].
     pub async fn audit(&self) -> Result<Audit, Error> {
         let mut audit = Audit::default();
         self.audit_rows(&mut audit).await?;
         self.audit_files(&mut audit).await?;
+        let volumes = self.volumes().audit().await?;
+        audit.volumes = volumes.checked;
+        audit.drift.extend(volumes.drift);
         Ok(audit)
     }
 

@@ -15,7 +15,8 @@
 //! disk are [`Error::Damaged`] where they are sealed or fit one piece, and found by [`Content::verify`] otherwise.
 //! **Bounds.** An upload holds about two buffers of 1 MiB, a download two pieces of 256 KiB; neither holds a thread while it
 //! waits for its client.
-//! **Not here.** HTTP but for the grammars of `Range` and of forms, names, content types, rights: they are the faces'. Volumes.
+//! **Not here.** HTTP but for the grammars of `Range` and of forms, names, content types, rights: they are the faces'.
+//! Disk images are a house of their own: [`volume`].
 
 mod audit;
 mod blob;
@@ -31,6 +32,7 @@ mod seal;
 mod sink;
 mod staged;
 mod sweep;
+pub mod volume;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -65,6 +67,7 @@ struct Shared {
     store: Store,
     disk: disk::Disk,
     key: Option<SiteKey>,
+    volumes: volume::Volumes,
     /// Doomed blobs that the last sweep saw: what the next one sees again has lost its job.
     seen: Mutex<Vec<BlobId>>,
 }
@@ -72,17 +75,23 @@ struct Shared {
 impl Content {
     /// Blobs in `folder`, which one process has to itself. With a key, what comes in is sealed.
     pub fn new(store: Store, folder: PathBuf, key: Option<SiteKey>) -> Content {
-        Content::on(store, disk::Disk::new(folder), key)
+        Content::on(store, disk::Disk::new(folder.clone()), key, (folder, None))
     }
 
     /// The same on a disk that has room for so many bytes and no more: for tests.
     #[doc(hidden)]
     pub fn with_room(store: Store, folder: PathBuf, key: Option<SiteKey>, bytes: u64) -> Content {
-        Content::on(store, disk::Disk::with_room(folder, bytes), key)
+        Content::on(store, disk::Disk::with_room(folder.clone(), bytes), key, (folder, Some(bytes)))
     }
 
-    fn on(store: Store, disk: disk::Disk, key: Option<SiteKey>) -> Content {
-        Content { shared: Arc::new(Shared { store, disk, key, seen: Mutex::default() }) }
+    fn on(store: Store, disk: disk::Disk, key: Option<SiteKey>, (folder, room): (PathBuf, Option<u64>)) -> Content {
+        let volumes = volume::Volumes::new(store.clone(), folder, room);
+        Content { shared: Arc::new(Shared { store, disk, key, volumes, seen: Mutex::default() }) }
+    }
+
+    /// The disk images of the site.
+    pub fn volumes(&self) -> &volume::Volumes {
+        &self.shared.volumes
     }
 
     /// The tables of this crate.

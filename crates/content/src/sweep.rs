@@ -35,6 +35,7 @@ impl Content {
         self.free_staging(|_, _| Ok(true)).await?;
         self.sweep().await?;
         self.see_to_deletes();
+        self.volumes().start().await?;
         let shared = Arc::downgrade(&self.shared);
         tokio::spawn(async move {
             loop {

@@ -13,3 +13,13 @@ mod limits;
 mod round_trip;
 #[path = "content/support.rs"]
 mod support;
+#[path = "content/volume_bytes.rs"]
+mod volume_bytes;
+#[path = "content/volume_charges.rs"]
+mod volume_charges;
+#[path = "content/volume_jobs.rs"]
+mod volume_jobs;
+#[path = "content/volume_nbd.rs"]
+mod volume_nbd;
+#[path = "content/volume_support.rs"]
+mod volume_support;

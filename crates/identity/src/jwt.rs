@@ -9,11 +9,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aes_gcm::aead::{Aead, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hkdf::Hkdf;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::Value;
@@ -21,6 +18,7 @@ use sha2::{Digest, Sha256};
 use store::{Actor, Error, Micros, Row, Store, Tx, Unit, UserId, params};
 use uuid::Uuid;
 
+use crate::seal::{Kept, Seal};
 use crate::secret::digest;
 use crate::{Identity, Principal, account, principal};
 
@@ -40,7 +38,7 @@ const PUBLIC_DER: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x
 #[derive(Clone)]
 pub struct SigningKeys {
     store: Store,
-    seal: Option<[u8; 32]>,
+    seal: Seal,
     known: Arc<RwLock<Arc<Vec<Key>>>>,
     verified: moka::sync::Cache<[u8; 32], Arc<Value>>,
 }
@@ -67,12 +65,7 @@ pub struct PublicKey {
 impl SigningKeys {
     /// The keys in this store; `site_key` seals new ones.
     pub fn new(store: Store, site_key: Option<[u8; 32]>) -> SigningKeys {
-        let seal = site_key.map(|key| {
-            let mut seal = [0; 32];
-            let derived = Hkdf::<Sha256>::new(None, &key).expand(b"plimsoll signing keys", &mut seal);
-            derived.expect("HKDF makes 32 bytes");
-            seal
-        });
+        let seal = Seal::new(site_key, "plimsoll signing keys");
         SigningKeys { store, seal, known: Arc::default(), verified: moka::sync::Cache::new(VERIFIED_MAX) }
     }
 
@@ -156,7 +149,7 @@ impl SigningKeys {
     async fn load(&self) -> Result<Arc<Vec<Key>>, Error> {
         let sql = "SELECT id, sealed, secret, created_at FROM signing_keys ORDER BY created_at DESC LIMIT 16";
         let rows = self.store.read(move |tx| tx.query(sql, &[])).await?;
-        let keys = rows.iter().map(|row| self.from_row(row)).collect::<Result<Vec<_>, _>>()?;
+        let keys = rows.iter().map(|row| self.opened(row)).collect::<Result<Vec<_>, _>>()?;
         let keys = Arc::new(keys);
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
         Ok(keys)
@@ -165,39 +158,23 @@ impl SigningKeys {
     /// A new key; those whose last token is over go.
     async fn make(&self) -> Result<(), Error> {
         let (id, secret) = (self.store.new_id(), self.store.secret());
-        let (kept, sealed) = match &self.seal {
-            None => (secret.to_vec(), false),
-            Some(seal) => {
-                let nonce: [u8; 12] = self.store.secret()[..12].try_into().map_err(|_| no_key())?;
-                let cipher = Aes256Gcm::new(seal.into());
-                let text = cipher.encrypt(Nonce::from_slice(&nonce), &secret[..]).map_err(|_| no_key())?;
-                ([&nonce[..], &text[..]].concat(), true)
-            }
-        };
+        let Kept { sealed, bytes } = self.seal.keep(&secret, &id.to_string(), self.store.secret())?;
         let unit = Unit::by(Actor::system("identity")).rows(move |tx| {
             let now = tx.now();
             tx.execute("DELETE FROM signing_keys WHERE created_at < $1", &params![now - ROTATE_US - LIFE_MAX_US])?;
             let sql = "INSERT INTO signing_keys (id, sealed, secret, created_at) VALUES ($1, $2, $3, $4)";
-            tx.execute(sql, &params![id, sealed, kept.as_slice(), now]).map(drop)
+            tx.execute(sql, &params![id, sealed, bytes.as_slice(), now]).map(drop)
         });
         self.store.write(unit).await.map(drop)
     }
 
-    fn from_row(&self, row: &Row) -> Result<Key, Error> {
-        let (sealed, kept): (bool, Vec<u8>) = (row.get(1)?, row.get(2)?);
-        let secret = match (sealed, &self.seal) {
-            (false, _) => kept,
-            (true, None) => return Err(Error::Broken("a signing key is sealed, and the site has no key".to_owned())),
-            (true, Some(seal)) => {
-                let (nonce, text) = kept.split_at_checked(12).ok_or_else(no_key)?;
-                let cipher = Aes256Gcm::new(seal.into());
-                cipher.decrypt(Nonce::from_slice(nonce), text).map_err(|_| no_key())?
-            }
-        };
+    fn opened(&self, row: &Row) -> Result<Key, Error> {
+        let id: String = row.get(0)?;
+        let secret = self.seal.open(&Kept { sealed: row.get(1)?, bytes: row.get(2)? }, &id)?;
         let pair = Ed25519KeyPair::from_seed_unchecked(&secret).map_err(|_| no_key())?;
         let public: [u8; 32] = pair.public_key().as_ref().try_into().map_err(|_| no_key())?;
         Ok(Key {
-            id: row.get(0)?,
+            id,
             created_at: row.get(3)?,
             public,
             signs: EncodingKey::from_ed_der(&[&PRIVATE_DER[..], &secret[..]].concat()),

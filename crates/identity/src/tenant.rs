@@ -1,7 +1,7 @@
 //! Tenants: customers, each the root of a tree of its own.
 //!
-//! A tenant is its root allotment; there is no other row. Below it are two folders that only this crate and the faces
-//! fill: `users` and `projects`.
+//! A tenant is its root allotment; there is no other row. Below it are folders that only this crate and the faces fill:
+//! `users` and `projects`, and those that a face makes for its own nouns.
 
 use ledger::{AllotmentId, Limits, Name, Resource};
 use serde_json::json;
@@ -106,10 +106,11 @@ impl Identity {
     pub async fn remove_tenant(&self, by: Actor, id: TenantId) -> Result<(), Error> {
         let folders = self.store.read(move |tx| {
             find(tx, "id = $1", id.into())?.ok_or_else(|| Error::not_found("tenant", id))?;
-            Ok([folder(tx, id, USERS)?, folder(tx, id, PROJECTS)?])
+            let sql = "SELECT id FROM allotments WHERE parent_id = $1 AND kind = 'folder' ORDER BY id";
+            tx.query(sql, &params![id])?.iter().map(|row| row.get(0)).collect::<Result<Vec<AllotmentId>, _>>()
         });
         let mut unit = Unit::by(by).note("tenant.removed", None, Some(id.to_string()), json!({}));
-        for folder in folders.await?.into_iter().flatten() {
+        for folder in folders.await? {
             unit = unit.remove_allotment(folder);
         }
         self.change_people(unit.remove_allotment(AllotmentRef::from(id))).await.map(drop)

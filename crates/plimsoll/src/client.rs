@@ -6,6 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -21,9 +22,12 @@ pub const BASE: &str = "/plimsoll/v1";
 /// The most items a page holds, by the API's contract.
 const PAGE: usize = 1000;
 
+/// A request's body: whole, or a file on its way.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
 /// One connection to a server.
 pub struct Client {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Body>,
     host: String,
     authorization: Option<HeaderValue>,
 }
@@ -62,8 +66,17 @@ impl Client {
         })?;
         let stream = tokio::net::TcpStream::connect(host).await.doing(format_args!("connect to {host}"))?;
         stream.set_nodelay(true).doing("set up the connection")?;
-        let authorization = token.map(|token| HeaderValue::from_str(&format!("Bearer {token}"))).transpose();
-        Client::over(stream, host, authorization.doing("use this token")?).await
+        let client = Client::over(stream, host, None).await?;
+        match token {
+            Some(token) => client.with_token(token),
+            None => Ok(client),
+        }
+    }
+
+    /// The same, calling with a bearer token.
+    pub fn with_token(self, token: &str) -> Result<Client, Fault> {
+        let authorization = HeaderValue::from_str(&format!("Bearer {token}")).doing("use this token")?;
+        Ok(Client { authorization: Some(authorization), ..self })
     }
 
     async fn over<S>(stream: S, host: &str, authorization: Option<HeaderValue>) -> Result<Client, Fault>
@@ -99,16 +112,31 @@ impl Client {
         accept: &'static str,
         body: Bytes,
     ) -> Result<http::Response<Incoming>, Fault> {
-        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host).header(ACCEPT, accept);
+        let mut request = self.request(method, path).header(ACCEPT, accept);
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        let request = request.body(Full::new(body)).doing("put the request together")?;
+        self.exchange(request, whole(body)).await
+    }
+
+    /// Sends a request that is put together but for whom it is to and from; answers before the body of the answer is here.
+    pub async fn exchange(
+        &mut self,
+        request: http::request::Builder,
+        body: Body,
+    ) -> Result<http::Response<Incoming>, Fault> {
+        let request = request.body(body).doing("put the request together")?;
         self.sender.ready().await.doing("reach the server")?;
         self.sender.send_request(request).await.doing("reach the server")
+    }
+
+    /// A request by this caller, still without headers of its own.
+    pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header(HOST, &self.host);
+        match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        }
     }
 
     /// Asks for something below the API's base, and fails if the server does not do it.
@@ -177,6 +205,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// A body that is in hand.
+pub fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// What an error's body says, as one line.

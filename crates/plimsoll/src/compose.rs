@@ -31,22 +31,33 @@ pub struct Parts {
 
 /// The tables of all crates, in the order in which they refer to each other.
 pub fn migrations() -> Vec<Migrations> {
-    vec![Identity::migrations(), Content::migrations(), allocations::migrations(), koodrive::migrations()]
+    vec![
+        Identity::migrations(),
+        Content::migrations(),
+        allocations::migrations(),
+        carrierx::migrations(),
+        koodrive::migrations(),
+    ]
 }
 
 /// Every path, and one answer for all that are nobody's.
 pub async fn router(parts: Parts) -> Result<Router, Fault> {
     let Parts { store, identity, content, applier, startup } = parts;
     content.start().await.map_err(|error| Fault::new(error.to_string()))?;
-    let settings = allocations::Settings { strict_csrf: startup.strict_csrf, public_url: startup.public_url };
+    let public_url = startup.public_url.clone();
+    let settings = allocations::Settings { strict_csrf: startup.strict_csrf, public_url: public_url.clone() };
     let face = allocations::Face::new(store.clone(), identity.clone(), content.clone(), settings);
     let drives = koodrive::Face::new(store.clone(), identity.clone());
+    let settings = carrierx::Settings { public_url, is_sealed: startup.content_key()?.is_some() };
+    let storage = carrierx::Face::new(store.clone(), identity.clone(), content.clone(), settings);
+    storage.start();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let native = api::router(api::Parts { store, identity, content, version });
     let router = Router::new()
         .route("/", get(root))
         .merge(native)
         .merge(allocations::router(face))
+        .merge(carrierx::router(storage))
         .merge(koodrive::router(drives));
     Ok(router.merge(route::router(applier)).fallback(nobodys))
 }

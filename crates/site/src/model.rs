@@ -237,6 +237,8 @@ pub struct Partner {
     pub password: Option<Secret>,
     /// How many containers it may have; none: the face's default.
     pub max_containers: Option<u64>,
+    /// The container for files of which nothing is said.
+    pub default_container: Option<Uuid>,
     /// What it may use.
     pub limits: Limits,
     /// Its tokens.

@@ -143,8 +143,9 @@ fn partner(tenant: &Tenant, partner: &Partner, map: &mut Building<'_>) {
         partner.tokens.iter().map(|token| (fingerprint(&token.token), json!(token.scopes))).collect();
     let login = partner.login.clone().map_or(Value::Null, Value::String);
     let fields = [("uuid", id(partner.uuid)), ("login", login), ("password", password)];
-    let more = [("max_containers", json!(partner.max_containers)), ("tokens", tokens.into())];
-    map.put(key, &fields).more(&more).limits(&partner.limits);
+    let default = id(partner.default_container);
+    let more = [("max_containers", json!(partner.max_containers)), ("default_container", default)];
+    map.put(key, &fields).more(&more).more(&[("tokens", tokens.into())]).limits(&partner.limits);
 }
 
 fn organization(tenant: &Tenant, it: &Organization, map: &mut Building<'_>) {

@@ -78,6 +78,7 @@ fn partner(table: Table<'_>) -> Partner {
         login: table.text("login"),
         password: table.secret("password"),
         max_containers: table.count("max_containers"),
+        default_container: table.uuid("default_container"),
         limits: table.limits("limits"),
         tokens: table.tables("tokens", "").into_iter().map(partner_token).collect(),
         line: table.line,

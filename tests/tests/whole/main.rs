@@ -7,6 +7,7 @@
 
 mod account;
 mod arrows;
+mod carrierx_client;
 mod cli;
 mod crash;
 mod disk;
@@ -17,3 +18,4 @@ mod process;
 mod readme;
 mod site;
 mod store_away;
+mod uploads;

@@ -16,7 +16,8 @@ use std::sync::{PoisonError, RwLock};
 use rustix::fs::OFlags;
 use uuid::Uuid;
 
-use super::{LayerId, Place, qcow2};
+use super::row::LayerId;
+use super::{Place, qcow2};
 
 /// The files of layers.
 pub(super) struct Files {

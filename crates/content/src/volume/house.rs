@@ -16,7 +16,7 @@ use super::{Finished, preserved, qcow2};
 use crate::{Error, system};
 
 /// What a face does in the commit that ends a job of its volume.
-pub(super) type OnFinished = Box<dyn Fn(&mut Tx, &Finished) -> Result<(), store::Error> + Send + Sync>;
+pub(super) type OnFinished = Arc<dyn Fn(&mut Tx, &Finished) -> Result<(), store::Error> + Send + Sync>;
 /// What a test does at each step that a crash could come after.
 pub(super) type OnStep = Box<dyn Fn(&'static str) + Send + Sync>;
 

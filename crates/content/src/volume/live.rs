@@ -137,12 +137,16 @@ impl Live {
         if length == 0 {
             return Ok(());
         }
-        drop(self.armed(at, length)?);
-        let mut held = self.hold();
-        if !held.is_armed || held.broken.is_some() {
-            drop(held);
-            return self.zero(at, length, kept);
-        }
+        let mut held = loop {
+            // A look first, so that what cannot be done is told.
+            drop(self.armed(at, length)?);
+            let held = self.hold();
+            if held.is_armed && held.broken.is_none() {
+                break held;
+            }
+        };
+        // A snapshot may have been taken since.
+        self.preserve(&held, at, length)?;
         let top = held.chain.top_mut();
         let top = top.ok_or_else(|| Error::Store(store::Error::Broken("an armed volume has a top".to_owned())))?;
         let zeroed = if kept { top.write_zeroes(at, length) } else { top.discard_to_zero(at, length) };
@@ -233,7 +237,7 @@ impl Live {
             };
         }
         keep.snapshot.preserved = preserved;
-        looked.into_iter().for_each(|cluster| drop(keep.settled.add(cluster)));
+        looked.into_iter().for_each(|cluster| keep.settled.add(cluster));
         Ok(())
     }
 
@@ -244,10 +248,7 @@ impl Live {
 
     /// Reads again what the layers are by now. It is not armed afterwards; whoever calls has flushed it, and holds it.
     pub(super) fn reload(&self, held: &mut Held) {
-        let top = held.chain.layers[0].id;
-        if std::mem::take(&mut held.is_armed) {
-            self.house.end_writing(top);
-        }
+        self.disarm(held);
         let (house, volume) = (&self.house, self.id);
         let found = house.wait(house.store.read(move |tx| find(tx, volume)));
         match found.map_err(Error::Store).and_then(|found| Live::parts(house, found)) {
@@ -297,8 +298,23 @@ impl Live {
     pub(super) fn abandon(&self) {
         let mut held = self.hold();
         held.broken = Some("it was deleted");
-        if std::mem::take(&mut held.is_armed) {
-            self.house.end_writing(held.chain.layers[0].id);
+        self.disarm(&mut held);
+    }
+
+    /// Flushes it and takes the mark off its top layer. Whoever calls holds it, and reloads it.
+    pub(super) fn rest(&self, held: &mut Held) -> Result<(), Error> {
+        if !held.is_armed || held.broken.is_some() {
+            return Ok(());
+        }
+        held.chain.flush().map_err(Error::disk("flushing a volume"))?;
+        let unit = self.note_kept(row::unmark(Unit::by(system()), held.chain.layers[0].id));
+        self.house.wait(self.house.store.write(unit))?;
+        Ok(())
+    }
+
+    fn disarm(&self, held: &mut Held) {
+        if let (true, Some(top)) = (std::mem::take(&mut held.is_armed), held.chain.layers.first()) {
+            self.house.end_writing(top.id);
         }
     }
 }

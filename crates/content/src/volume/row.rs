@@ -90,8 +90,8 @@ pub(super) struct Layer {
 }
 
 const VOLUME: &str = "volumes.id, volumes.claim_id, volumes.size, volumes.place, volumes.job_id, \
-    volumes.layer_id, volumes.fill_id, volume_layers.written \
-    FROM volumes JOIN volume_layers ON volume_layers.id = volumes.layer_id \
+    volumes.layer_id, volumes.fill_id, COALESCE(volume_layers.written, FALSE) \
+    FROM volumes LEFT JOIN volume_layers ON volume_layers.id = volumes.layer_id \
     LEFT JOIN volumes_doomed ON volumes_doomed.id = volumes.id";
 const SNAPSHOT: &str = "s.id, s.volume_id, s.claim_id, s.size, s.place, s.charged, s.preserved, s.layer_id \
     FROM volume_snapshots s LEFT JOIN volume_snapshots_doomed ON volume_snapshots_doomed.id = s.id";

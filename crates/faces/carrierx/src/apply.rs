@@ -12,7 +12,8 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::ids::PartnerId;
+use crate::container::{self, Container};
+use crate::ids::{ContainerId, PartnerId};
 
 /// Limits that the file speaks of; none inside: unlimited from now on.
 pub type LimitChanges = Vec<(Resource, Option<u64>)>;
@@ -24,15 +25,17 @@ pub const CONTAINERS_DEFAULT: u64 = 2;
 const PARTNERS: &str = "partners";
 const CONTAINERS: &str = "containers";
 
-/// How a partner gets in.
+/// What only the file says of a partner: how it gets in, and where its files go.
 #[derive(Clone, Default, Debug)]
-pub struct Doors {
+pub struct Terms {
     /// For Basic authentication.
     pub login: Option<String>,
     /// Likewise.
     pub password: Option<PasswordHash>,
     /// Tokens, as the SHA-256 of each in hex, with their scopes.
     pub tokens: Vec<(String, Vec<String>)>,
+    /// The container for files of which nothing is said; made if it is not there.
+    pub default_container: Option<Uuid>,
 }
 
 /// A partner as the file has it.
@@ -44,25 +47,25 @@ pub struct PartnerWanted {
     pub tenant: TenantId,
     /// Its name, by which it is found in its tenant.
     pub name: Name,
-    /// How it gets in.
-    pub doors: Doors,
+    /// How it gets in, and where its files go.
+    pub terms: Terms,
     /// What it may use; `containers` is how many it may have.
     pub limits: Limits,
 }
 
-/// The partner is there, with these doors and limits.
+/// The partner is there, with these terms and limits.
 pub async fn put_partner(store: &Store, by: Actor, wanted: PartnerWanted) -> Result<(), Error> {
-    let PartnerWanted { id, tenant, name, doors, limits } = wanted;
+    let PartnerWanted { id, tenant, name, terms, limits } = wanted;
     if let Some(node) = partner_node(store, tenant, name.as_str()).await? {
         if id.is_some_and(|id| id != node.id.0) {
             return Err(Error::Conflict(format!("partner {name} is there as {}", node.id)));
         }
         let limits = limits.iter().map(|(resource, units)| (resource, Some(units))).collect();
-        return bring(store, by, &node, doors, limits).await;
+        return bring(store, by, &node, terms, limits).await;
     }
     let id = PartnerId(id.unwrap_or_else(|| store.new_id()));
     let folder = store.read(move |tx| folder_of(tx, tenant)).await?;
-    let (under, mut unit) = (folder.unwrap_or_else(|| AllotmentId(store.new_id())), Unit::by(by));
+    let (under, mut unit) = (folder.unwrap_or_else(|| AllotmentId(store.new_id())), Unit::by(by.clone()));
     if folder.is_none() {
         unit = unit.create_allotment(self::folder(under, AllotmentId(tenant.0), PARTNERS)?);
     }
@@ -75,12 +78,14 @@ pub async fn put_partner(store: &Store, by: Actor, wanted: PartnerWanted) -> Res
         ..NewAllotment::new(id.allotment(), Some(under.into()), name.clone())
     };
     let unit = unit.create_allotment(node).create_allotment(self::folder(containers, id.allotment(), CONTAINERS)?);
+    let written = terms.clone();
     let unit = unit.rows(move |tx| {
         let sql = "INSERT INTO partners (id, tenant_id, folder_id, name, created_at) VALUES ($1, $2, $3, $4, $5)";
         tx.execute(sql, &params![id, tenant, containers, name.as_str(), tx.now()])?;
-        write_doors(tx, id, &doors)
+        write_terms(tx, id, &written)
     });
-    store.write(unit).await.map(drop)
+    store.write(unit).await?;
+    bring_default(store, by, id, terms.default_container).await
 }
 
 /// The file says something else of a partner.
@@ -89,11 +94,11 @@ pub async fn change_partner(
     by: Actor,
     tenant: TenantId,
     name: &str,
-    doors: Doors,
+    terms: Terms,
     limits: LimitChanges,
 ) -> Result<(), Error> {
     let node = partner_node(store, tenant, name).await?.ok_or_else(|| Error::not_found("partner", name))?;
-    bring(store, by, &node, doors, limits).await
+    bring(store, by, &node, terms, limits).await
 }
 
 /// The file no longer names a partner. Says whether it was there.
@@ -133,24 +138,53 @@ fn folder(id: AllotmentId, under: AllotmentId, name: &str) -> Result<NewAllotmen
     })
 }
 
-async fn bring(store: &Store, by: Actor, node: &Allotment, doors: Doors, limits: LimitChanges) -> Result<(), Error> {
+async fn bring(store: &Store, by: Actor, node: &Allotment, terms: Terms, limits: LimitChanges) -> Result<(), Error> {
     let id = PartnerId(node.id.0);
     let limits: LimitChanges =
         limits.into_iter().filter(|(resource, to)| node.balance(*resource).limit != *to).collect();
-    let mut unit = Unit::by(by);
+    let mut unit = Unit::by(by.clone());
     if !limits.is_empty() {
         unit = unit.change_allotment(node.id, AllotmentPatch { limits, ..AllotmentPatch::default() });
     }
-    store.write(unit.rows(move |tx| write_doors(tx, id, &doors))).await.map(drop)
+    let default = terms.default_container;
+    store.write(unit.rows(move |tx| write_terms(tx, id, &terms))).await?;
+    bring_default(store, by, id, default).await
+}
+
+/// The partner's default container is this one from now on, or none.
+async fn bring_default(store: &Store, by: Actor, partner: PartnerId, wanted: Option<Uuid>) -> Result<(), Error> {
+    let wanted = wanted.map(ContainerId);
+    let known = store.read(move |tx| {
+        let found = match wanted {
+            Some(id) => container::find(tx, partner, id)?.is_some(),
+            None => true,
+        };
+        Ok((found, crate::partner::default_container(tx, partner)?, crate::partner::folder(tx, partner)?))
+    });
+    let (is_there, before, folder) = known.await?;
+    if is_there && before == wanted {
+        return Ok(());
+    }
+    let new = wanted.filter(|_| !is_there).map(|id| Container::new(store, id, partner));
+    let mut unit = Unit::by(by);
+    if let Some(new) = &new {
+        unit = new.made_by(unit, folder)?;
+    }
+    let unit = unit.rows(move |tx| {
+        new.iter().try_for_each(|new| container::insert(tx, new))?;
+        let sql = "UPDATE partners SET default_container_id = $2 WHERE id = $1";
+        tx.execute(sql, &params![partner, wanted]).map(drop)
+    });
+    store.write(unit).await.map(drop)
 }
 
 /// Nobody but the file says how a partner gets in, so it is written as a whole.
-fn write_doors(tx: &mut Tx, id: PartnerId, doors: &Doors) -> Result<(), Error> {
-    let password = doors.password.as_ref().map(PasswordHash::expose);
+fn write_terms(tx: &mut Tx, id: PartnerId, terms: &Terms) -> Result<(), Error> {
+    let password = terms.password.as_ref().map(PasswordHash::expose);
     let sql = "UPDATE partners SET login = $2, password = $3 WHERE id = $1";
-    tx.execute(sql, &params![id, doors.login.as_ref(), password])?;
+    tx.execute(sql, &params![id, terms.login.as_ref(), password])?;
     tx.execute("DELETE FROM partner_tokens WHERE partner_id = $1", &params![id])?;
     let row = |(sha256, scopes): &(String, Vec<String>)| params![sha256, id, scopes.join(" ")];
-    let rows: Vec<_> = doors.tokens.iter().map(row).collect();
+    let rows: Vec<_> = terms.tokens.iter().map(row).collect();
     tx.insert_rows("partner_tokens (sha256, partner_id, scopes)", "", &rows)
 }

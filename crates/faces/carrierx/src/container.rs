@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use ledger::{AllotmentId, Amounts, ClaimId, Limits, LoadLine, Mark, Name, Resource};
 use serde_json::{Map, Value};
-use store::{AllotmentPatch, Error as StoreError, Managed, NewAllotment, NewClaim, SupplyRef, Tx};
+use store::{AllotmentPatch, Error as StoreError, Managed, NewAllotment, NewClaim, Store, SupplyRef, Tx, Unit};
 
 use crate::auth::Caller;
 use crate::error::Error;
@@ -22,7 +22,7 @@ use crate::reply::NoContent;
 use crate::select::Select;
 use crate::{Face, partner, wire};
 
-pub use rows::{COLUMNS, Container, FROM, Totals, WIDTH, columns, find, from_row, word, words};
+pub use rows::{COLUMNS, Container, FROM, Totals, WIDTH, columns, find, from_row, insert, word, words};
 pub use traits::{LIFECYCLE_ACTIONS, PUBLISH, SECONDS_MAX, Traits, takes};
 
 /// How deep containers lie in each other: with the nodes above them they stay within what the tree has.
@@ -79,22 +79,13 @@ pub async fn create(
     fields.set("type", &mut "internal", choice(&["internal"]));
     fields.end()?;
     let id = ContainerId(face.store.new_id());
-    let new = Container {
-        id,
-        partner: caller.partner,
-        claim: ClaimId(face.store.new_id()),
-        version: 1,
-        encrypted,
-        traits,
-        totals: Totals { bytes: 0, files: 0, exempt_bytes: 0, exempt_files: 0 },
-    };
+    let new = Container { encrypted, traits, ..Container::new(&face.store, id, caller.partner) };
     let (partner, parent) = (new.partner, new.traits.parent);
     let under = face.store.read(move |tx| place(tx, partner, parent, None).map_err(Error::noun)).await?;
-    let unit = caller.unit().charge(new.count()?).create_allotment(new.allotment(under)?);
     let row = new.clone();
-    let unit = unit.rows(move |tx| {
+    let unit = new.made_by(caller.unit(), under)?.rows(move |tx| {
         check_keys(tx, &row, &row.traits)?;
-        rows::insert(tx, &row)
+        insert(tx, &row)
     });
     if let Err(error) = face.store.write(unit).await {
         return Err(of_write(&face, &new, error).await);
@@ -239,8 +230,26 @@ async fn of_write(face: &Face, container: &Container, error: StoreError) -> Erro
 }
 
 impl Container {
+    /// A container of which nothing is said.
+    pub fn new(store: &Store, id: ContainerId, partner: PartnerId) -> Container {
+        Container {
+            id,
+            partner,
+            claim: ClaimId(store.new_id()),
+            version: 1,
+            encrypted: false,
+            traits: Traits::default(),
+            totals: Totals { bytes: 0, files: 0, exempt_bytes: 0, exempt_files: 0 },
+        }
+    }
+
+    /// The unit that makes its node, under another, and counts it; its rows are still to be written.
+    pub fn made_by(&self, unit: Unit, under: AllotmentId) -> Result<Unit, StoreError> {
+        Ok(unit.charge(self.count()?).create_allotment(self.allotment(under)?))
+    }
+
     /// What it costs to have one: one of those its partner may have.
-    fn count(&self) -> Result<NewClaim, Error> {
+    fn count(&self) -> Result<NewClaim, StoreError> {
         let one = Amounts::new().with(Resource::CONTAINERS, 1);
         let one = one.map_err(|error| StoreError::Invalid(error.to_string()))?;
         Ok(NewClaim {
@@ -254,8 +263,8 @@ impl Container {
         Managed::new("carrierx", "container", self.id)
     }
 
-    fn allotment(&self, under: AllotmentId) -> Result<NewAllotment, Error> {
-        let invalid = |why: String| Error::Store(StoreError::Invalid(why));
+    fn allotment(&self, under: AllotmentId) -> Result<NewAllotment, StoreError> {
+        let invalid = StoreError::Invalid;
         let traits = &self.traits;
         let name: Name = self.id.to_string().parse().map_err(|error: ledger::NameError| invalid(error.to_string()))?;
         let mut limits = Limits::new();

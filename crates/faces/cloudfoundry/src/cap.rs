@@ -30,8 +30,7 @@ pub const INSTANCE_MEMORY: usize = 1;
 pub const INSTANCES: usize = 2;
 /// Running tasks.
 pub const TASKS: usize = 3;
-/// Log lines' bytes a second; kept, and nothing is charged.
-pub const LOG_RATE: usize = 4;
+// Place 4 is that of log lines' bytes a second: kept, and nothing is charged.
 /// Service instances.
 pub const SERVICES: usize = 5;
 /// Service keys.

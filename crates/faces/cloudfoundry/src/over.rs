@@ -33,8 +33,6 @@ pub enum What {
     Routes,
     /// Routes with a reserved port.
     Ports,
-    /// Private domains.
-    Domains,
     /// Service instances.
     Services,
     /// Plans that are not free.
@@ -65,8 +63,6 @@ pub enum Subject {
     Service,
     /// A service key.
     Key,
-    /// A private domain.
-    Domain,
 }
 
 const fn over(at: At, what: What) -> Over {
@@ -77,36 +73,35 @@ impl Subject {
     /// The order in which Cloud Controller looks.
     fn order(self) -> &'static [Over] {
         match self {
-            Subject::App => &[
+            Subject::App => const { &[
                 over(At::Space, What::Memory),
                 over(At::Space, What::InstanceMemory),
                 over(At::Org, What::Memory),
                 over(At::Org, What::InstanceMemory),
                 over(At::Space, What::Instances),
                 over(At::Org, What::Instances),
-            ],
-            Subject::Task => &[
+            ] },
+            Subject::Task => const { &[
                 over(At::Org, What::Memory),
                 over(At::Org, What::InstanceMemory),
                 over(At::Org, What::Tasks),
                 over(At::Space, What::Memory),
                 over(At::Space, What::InstanceMemory),
                 over(At::Space, What::Tasks),
-            ],
-            Subject::Route => &[
+            ] },
+            Subject::Route => const { &[
                 over(At::Space, What::Routes),
                 over(At::Space, What::Ports),
                 over(At::Org, What::Routes),
                 over(At::Org, What::Ports),
-            ],
-            Subject::Service => &[
+            ] },
+            Subject::Service => const { &[
                 over(At::Space, What::Services),
                 over(At::Org, What::Services),
                 over(At::Space, What::Paid),
                 over(At::Org, What::Paid),
-            ],
-            Subject::Key => &[over(At::Org, What::Keys), over(At::Space, What::Keys)],
-            Subject::Domain => &[over(At::Org, What::Domains)],
+            ] },
+            Subject::Key => const { &[over(At::Org, What::Keys), over(At::Space, What::Keys)] },
         }
     }
 }
@@ -139,7 +134,6 @@ fn what(resource: Resource) -> Option<What> {
         (Resource::TASKS, What::Tasks),
         (Resource::ROUTES, What::Routes),
         (Resource::RESERVED_PORTS, What::Ports),
-        (Resource::DOMAINS, What::Domains),
         (Resource::SERVICES, What::Services),
         (Resource::SERVICE_KEYS, What::Keys),
     ];
@@ -201,7 +195,6 @@ pub fn code(over: Over) -> (u32, &'static str, &'static str) {
         }
         (At::Org, What::Paid) => (60007, "ServiceInstanceServicePlanNotAllowed", PAID),
         (At::Space, What::Paid) => (60013, "ServiceInstanceServicePlanNotAllowedBySpaceQuota", SPACE_PAID),
-        (_, What::Domains) => (130_005, "TotalPrivateDomainsExceeded", "The number of private domains exceeds the quota"),
         (_, What::Keys) => (360_002, "ServiceKeyInvalid", "The service key is invalid"),
     }
 }

@@ -41,7 +41,7 @@ CREATE INDEX drives_owner ON drives (owner_id, created_at, id);
 CREATE INDEX drives_name ON drives (owner_id, name);
 CREATE INDEX drives_source ON drives (source_id) WHERE source_id IS NOT NULL;
 CREATE INDEX drives_library ON drives (created_at, id) WHERE owner_id IS NULL;
-CREATE INDEX drives_status ON drives (status, id) WHERE status = 'creating';
+CREATE INDEX drives_status ON drives (status, id) WHERE status IN ('creating', 'cloning_dst');
 
 CREATE TABLE drive_snapshots (
     id TEXT NOT NULL PRIMARY KEY,

@@ -42,9 +42,9 @@ pub async fn download(
         None | Some("" | "raw") => raw(&face, &drive, source, &headers).await,
         Some("qcow2") => {
             let export = face.content.volumes().export(source, Format::Qcow2).await?;
-            let length = export.size();
+            let length = export.size;
             let head = fixed(&format!("{}.qcow2", drive.id), length);
-            let bytes = export.stream(None).await?;
+            let bytes = export.stream(None)?;
             Ok((StatusCode::OK, head, Body::from_stream(bytes)).into_response())
         }
         Some(other) => Err(Error::field("format", format!("\"{other}\" is no format of an image"))),

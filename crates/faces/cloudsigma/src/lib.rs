@@ -74,7 +74,8 @@ pub fn migrations() -> Migrations {
     Migrations { owner: "cloudsigma", steps }
 }
 
-/// All paths below `/api/2.0`, to be merged with those of others.
+/// All paths below `/api/2.0`, to be merged with those of others. [`Face::prepare`], then content's start, then
+/// [`Face::start`] come before.
 pub fn router(face: Face) -> Router {
     routes::mount(face)
 }

@@ -195,7 +195,7 @@ fn new(store: &Store, home: Home, snapshot: &Snapshot, kind: &StorageType) -> Re
     Ok(NewSnapshot {
         id: ImageId(snapshot.id.0),
         claim: ClaimId(store.new_id()),
-        demand: home.node.into(),
+        demand: Some(home.node.into()),
         supply: kind.supply(),
         extra: one.map_err(|error| Error::Store(StoreError::Invalid(error.to_string())))?,
         managed_by: Managed::new("cloudsigma", "snapshot", snapshot.id),

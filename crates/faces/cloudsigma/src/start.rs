@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use content::volume::{Format, VolumeId};
+use content::volume::{Place, VolumeId};
 use futures_util::StreamExt;
 use store::{Actor, Tx, Unit, params};
 
@@ -12,6 +12,7 @@ use crate::drive::{self, Drive, Status, clone};
 use crate::error::Error;
 use crate::ids::DriveId;
 use crate::server::action;
+use crate::storage_type::{self, Places, StorageType};
 use crate::{Face, job, upload};
 
 /// The job that fills an image of the library.
@@ -24,9 +25,20 @@ const PAGE_ROWS: usize = 256;
 const PIECE_BYTES: usize = 256 * 1024;
 
 impl Face {
-    /// Before content is started: copies and imports that end are told to this face, in their own commit.
-    pub fn watch(&self) {
+    /// Before content is started: says where the places of storage types are, and has copies and imports that end told to
+    /// this face, in their own commit.
+    pub async fn prepare(&self) -> Result<(), store::Error> {
         self.content.volumes().on_finished(clone::finished);
+        self.store.read(storage_type::all).await?.iter().for_each(|kind| self.note_places(kind));
+        Ok(())
+    }
+
+    /// Says where the places of a storage type are, if they are not folders of ours: the site file may have just named it.
+    pub fn note_places(&self, kind: &StorageType) {
+        let Places::Paths(paths) = &kind.places else { return };
+        for (group, path) in (0..).zip(paths) {
+            self.content.volumes().set_path(Place::new(&kind.name, group), PathBuf::from(path));
+        }
     }
 
     /// Once content is started: takes away uploads that broke off with the process before, exports what servers run with, and
@@ -34,7 +46,7 @@ impl Face {
     pub async fn start(&self) -> Result<(), store::Error> {
         let started = async {
             take_away_left(self).await?;
-            place_paths(self).await?;
+            settle_copies(self).await?;
             action::resume(self).await
         };
         started.await.map_err(Error::noun)?;
@@ -82,15 +94,14 @@ async fn take_away_left(face: &Face) -> Result<(), Error> {
     }
 }
 
-/// Says where the places of the site's storage types are, where they are not folders of ours.
-pub async fn place_paths(face: &Face) -> Result<(), Error> {
-    for kind in face.store.read(crate::storage_type::all).await? {
-        if let crate::storage_type::Places::Paths(paths) = &kind.places {
-            for (group, path) in (0..).zip(paths) {
-                let place = content::volume::Place::new(&kind.name, group);
-                face.content.volumes().set_path(place, PathBuf::from(path));
-            }
-        }
+/// Copies that had nothing to copy, and whose process ended before it said so.
+async fn settle_copies(face: &Face) -> Result<(), Error> {
+    let sql = "SELECT id FROM drives WHERE status = 'cloning_dst' ORDER BY id";
+    let copies = face.store.read(move |tx| {
+        tx.query(sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<DriveId>, _>>()
+    });
+    for id in copies.await? {
+        clone::settle_ready(face, id).await?;
     }
     Ok(())
 }
@@ -131,7 +142,7 @@ fn ready(tx: &mut Tx, id: DriveId) -> Result<(), store::Error> {
 async fn import(face: &Face, drive: &Drive, path: PathBuf) -> Result<(), Error> {
     let (length, bytes) = read(path).await?;
     let unit = Unit::by(Actor::system("cloudsigma"));
-    face.content.volumes().import(VolumeId(drive.id.0), Format::Qcow2, length, bytes, unit).await?;
+    face.content.volumes().import(VolumeId(drive.id.0), length, bytes, unit).await?;
     Ok(())
 }
 

@@ -50,6 +50,7 @@ pub async fn direct(
     let planned = face.store.read(move |tx| create::plan(tx, &who, &[], asked).map_err(Error::noun)).await?;
     let planned: Vec<Planned> = planned.into_iter().map(arriving).collect();
     let storage_type = planned.first().map(|planned| planned.drive.storage_type.clone()).unwrap_or_default();
+    planned.iter().for_each(|planned| face.note_places(&planned.kind));
     let unit = create::charge(caller.unit(), &face.store, home, &planned)?;
     face.store.write(unit).await.map_err(|error| Error::from(error).on(&storage_type))?;
     let mut left = Left { face: face.clone(), drive: Some(id) };

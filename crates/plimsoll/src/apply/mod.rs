@@ -10,6 +10,7 @@
 
 mod koodrive;
 mod nouns;
+mod partner;
 mod people;
 pub mod route;
 mod strand;
@@ -32,7 +33,7 @@ const APPLIED: &str = "site.applied";
 
 /// The kinds of objects that this version makes something of. Those of faces not built yet are checked and kept: when a
 /// version that serves them starts, they are new to it.
-const SERVED: [Kind; 11] = [
+const SERVED: [Kind; 12] = [
     Kind::Site,
     Kind::Resource,
     Kind::Operator,
@@ -43,6 +44,7 @@ const SERVED: [Kind; 11] = [
     Kind::User,
     Kind::Token,
     Kind::Project,
+    Kind::Partner,
     Kind::KooDrive,
 ];
 
@@ -170,10 +172,11 @@ impl Applier {
             Kind::Operator | Kind::User => people::user(self, change, value).await.map(|()| None),
             Kind::Tenant => people::tenant(self, change, value).await.map(|()| None),
             Kind::Token => people::token(self, change, value).await.map(|()| None),
+            Kind::Partner => partner::partner(self, change, value).await.map(|()| None),
             Kind::KooDrive => koodrive::drive(self, change, value, secrets).await.map(|()| None),
             // Read at the start; and those of faces to come, kept.
             Kind::Site | Kind::Resource => Ok(None),
-            Kind::LibraryDrive | Kind::License | Kind::Partner | Kind::Organization => Ok(None),
+            Kind::LibraryDrive | Kind::License | Kind::Organization => Ok(None),
         }
     }
 
@@ -216,7 +219,7 @@ fn notes(changes: &[Change]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for kind in [Kind::LibraryDrive, Kind::License, Kind::Partner, Kind::Organization] {
+    for kind in [Kind::LibraryDrive, Kind::License, Kind::Organization] {
         let made = changes.iter().any(|change| change.key.kind == kind && change.action != Action::Remove);
         if made {
             let word = kind.as_str();

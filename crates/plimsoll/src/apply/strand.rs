@@ -70,6 +70,7 @@ async fn node(applier: &Applier, change: &Change) -> Result<Option<Allotment>, E
             }
         }
         Kind::Project => super::nouns::project_node(applier, change).await,
+        Kind::Partner => super::partner::partner_node(applier, change).await,
         Kind::KooDrive => super::koodrive::drive_node(applier, change).await,
         _ => Ok(None),
     }

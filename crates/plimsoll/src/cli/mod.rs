@@ -6,7 +6,9 @@
 mod apply;
 mod bench;
 mod events;
+mod files;
 mod people;
+mod progress;
 mod space;
 
 use std::path::PathBuf;
@@ -96,6 +98,21 @@ pub enum Command {
     /// Make, list and remove people
     #[command(subcommand)]
     User(people::User),
+    /// Store a file in a container of a CarrierX partner
+    #[command(
+        after_help = "The token is one of the partner's, from the site file. A container and a file go by their names or SIDs.\n\n\
+                            Examples:\n  plimsoll put song.mp3 acme-voice/greetings\n  \
+                            plimsoll put song.mp3 acme-voice/greetings --url http://127.0.0.1:8080 --token TOKEN"
+    )]
+    Put(files::Put),
+    /// Fetch a file from a container of a CarrierX partner
+    #[command(
+        after_help = "What was cut off goes on where it stopped: the part that is here stays in OUT.part until it is whole, and\n\
+                            is compared with the server's checksum then.\n\n\
+                            Examples:\n  plimsoll get acme-voice/greetings/song.mp3\n  \
+                            plimsoll get acme-voice/greetings/song.mp3 -o copy.mp3"
+    )]
+    Get(files::Get),
     /// Put load on a server, and report
     #[command(
         after_help = "Charges small claims on an allotment from many clients at once, and gives them all back.\n\n\
@@ -130,6 +147,11 @@ impl Cli {
         if let Command::Bench(bench) = self.command {
             return bench.run(&data, output).await;
         }
+        match self.command {
+            Command::Put(put) => return put.run(&data, output).await,
+            Command::Get(get) => return get.run(&data, output).await,
+            _ => {}
+        }
         let mut client = Client::local(&data).await?;
         match self.command {
             Command::Apply(apply) => apply.run(&mut client, output).await,
@@ -143,6 +165,7 @@ impl Cli {
             Command::User(user) => user.run(&mut client, output).await,
             Command::Openapi => show::print_json(&client.get("/openapi.json").await?),
             Command::Serve(_) | Command::Bench(_) | Command::Completions(_) => Ok(()),
+            Command::Put(_) | Command::Get(_) => Ok(()),
         }
     }
 }

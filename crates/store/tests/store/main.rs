@@ -14,6 +14,7 @@ mod idempotency;
 mod jobs;
 mod journal;
 mod limits;
+mod moves;
 mod nodes;
 mod opening;
 mod random;

@@ -68,7 +68,7 @@ fn check_head(head: &Head) -> io::Result<()> {
     refuse(head.snapshots != 0, "it has snapshots inside: convert it with qemu-img convert")?;
     refuse(head.refcount_order > 6, "its counts are wider than there are")?;
     let (min, max) = if head.version == 3 { (104, 1 << head.cluster_bits.min(16)) } else { (72, 72) };
-    let is_odd = head.header_len < min || head.header_len > max || head.header_len % 8 != 0;
+    let is_odd = head.header_len < min || head.header_len > max || !head.header_len.is_multiple_of(8);
     refuse(is_odd, "its header is longer or shorter than there are")?;
     let cluster = 1_u64 << head.cluster_bits;
     let mapped = (cluster / 8).saturating_mul(cluster);

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use carrierx::apply::{self, Doors, PartnerWanted};
+use carrierx::apply::{self, Terms, PartnerWanted};
 use carrierx::{Face, Settings};
 use content::Content;
 use futures_util::stream;
@@ -145,7 +145,6 @@ impl House {
     /// Lets time pass, and looks for what is over.
     pub async fn after(&self, micros: i64) {
         self.clock.advance(micros);
-        // On PostgreSQL time is its own, so there is nothing to wait for but time itself.
         self.face.sweep().await.unwrap();
     }
 
@@ -308,12 +307,12 @@ pub fn bytes(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at * 31 + at / 251) as u8).collect()
 }
 
-pub fn doors(identity: &Identity, login: &str, tokens: &[(&str, &str)]) -> Doors {
+pub fn terms(identity: &Identity, login: &str, tokens: &[(&str, &str)]) -> Terms {
     let token = |(token, scopes): &(&str, &str)| {
         (hex::encode(Sha256::digest(token)), scopes.split(' ').map(str::to_owned).collect())
     };
     let password = identity::apply::keep_password(identity, PASSWORD, None).unwrap();
-    Doors { login: Some(login.to_owned()), password: Some(password), tokens: tokens.iter().map(token).collect() }
+    Terms { login: Some(login.to_owned()), password: Some(password), tokens: tokens.iter().map(token).collect(), default_container: None }
 }
 
 async fn put(
@@ -328,7 +327,7 @@ async fn put(
         id: id.map(|id| id.parse().unwrap()),
         tenant,
         name: name.parse().unwrap(),
-        doors: doors(identity, name, tokens),
+        terms: terms(identity, name, tokens),
         limits: Limits::new().with(Resource::CONTAINERS, 100).unwrap(),
     };
     apply::put_partner(store, by(), wanted).await.unwrap();

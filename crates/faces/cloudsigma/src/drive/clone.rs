@@ -6,8 +6,8 @@
 //! **Always.** The target's row, its charge and the job that the API tells of are in one commit. The origin leaves
 //! `cloning_src` in the commit that makes its last clone usable.
 
-use content::volume::{Branch, Finished, Source, SnapshotId as ImageId};
-use store::{Error as StoreError, Micros, Store, Tx, Unit, UserId, params};
+use content::volume::{self, Branch, Finished, SnapshotId as ImageId, Source, VolumeId};
+use store::{Actor, Error as StoreError, Micros, Store, Tx, Unit, UserId, params};
 use uuid::Uuid;
 
 use crate::Face;
@@ -193,14 +193,32 @@ pub async fn branch(
     unit: Unit,
     more: impl Fn(&mut Tx) -> Result<(), StoreError> + Send + Sync + 'static,
 ) -> Result<(), Error> {
+    all.iter().for_each(|cloning| face.note_places(&cloning.target.kind));
     let branches = branches(&face.store, home, &all)?;
+    let copies = all.iter().map(|cloning| &cloning.target.drive).filter(|drive| drive.status == Status::CloningDst);
+    let copies: Vec<DriveId> = copies.map(|drive| drive.id).collect();
     let storage_type = all.first().map(|cloning| cloning.target.drive.storage_type.clone()).unwrap_or_default();
     let unit = unit.rows(move |tx| {
         all.iter().try_for_each(|cloning| begin(tx, cloning))?;
         more(tx)
     });
     let done = face.content.volumes().branch(branches, unit).await;
-    done.map(drop).map_err(|error| Error::from(error).on(&storage_type))
+    done.map_err(|error| Error::from(error).on(&storage_type))?;
+    for id in copies {
+        settle_ready(face, id).await?;
+    }
+    Ok(())
+}
+
+/// Lets a copy be used that has nothing to copy: there is no job then, whose end would. The next start does it, too.
+pub async fn settle_ready(face: &Face, id: DriveId) -> Result<(), Error> {
+    let volume = VolumeId(id.0);
+    let found = face.store.read(move |tx| volume::info(tx, volume)).await?;
+    if found.is_none_or(|info| info.job.is_none()) {
+        let unit = Unit::by(Actor::system("cloudsigma")).rows(move |tx| ended(tx, id, None));
+        face.store.write(unit).await?;
+    }
+    Ok(())
 }
 
 fn branches(store: &Store, home: Home, all: &[Cloning]) -> Result<Vec<Branch>, Error> {
@@ -229,19 +247,22 @@ fn begin(tx: &mut Tx, cloning: &Cloning) -> Result<(), StoreError> {
 
 /// In the commit that ends a copy or an import: the drive is there, or lost.
 pub fn finished(tx: &mut Tx, done: &Finished) -> Result<(), StoreError> {
-    let id = DriveId(done.volume.0);
+    ended(tx, DriveId(done.volume.0), done.failed.as_deref())
+}
+
+fn ended(tx: &mut Tx, id: DriveId, failed: Option<&str>) -> Result<(), StoreError> {
     let Some(drive) = drive::find(tx, id)? else { return Ok(()) };
-    let status = if done.failed.is_none() { Status::Unmounted } else { Status::Unavailable };
+    let status = if failed.is_none() { Status::Unmounted } else { Status::Unavailable };
     let sql = "UPDATE drives SET status = $2, source_id = NULL, updated_at = $3 \
         WHERE id = $1 AND status IN ('cloning_dst', 'creating')";
     let now: Micros = tx.now();
     tx.execute(sql, &params![id, status.as_str(), now])?;
     drive::settle(tx, id)?;
-    if let Some(why) = &done.failed {
+    if let Some(why) = failed {
         tracing::warn!(drive.id = %id, why, "a drive could not be filled");
     }
     if let Some(source) = drive.source {
         drive::settle(tx, source)?;
     }
-    job::finish(tx, id.0, done.failed.is_none())
+    job::finish(tx, id.0, failed.is_none())
 }

@@ -71,6 +71,7 @@ async fn make(
     let asked = read(&face.store, body, is_upload)?;
     let (who, avoid) = (caller.clone(), storage_type::avoid_of(params));
     let planned = face.store.read(move |tx| plan(tx, &who, &avoid, asked).map_err(Error::noun)).await?;
+    planned.iter().for_each(|planned| face.note_places(&planned.kind));
     let unit = charge(caller.unit(), &face.store, home, &planned)?;
     let rows = planned.clone();
     let unit = unit.rows(move |tx| tag_all(tx, &rows));

@@ -145,7 +145,7 @@ async fn end_exports(face: &Face, drives: &[Drive]) -> Result<(), Error> {
     for drive in drives {
         let id = drive.id;
         if !face.store.read(move |tx| drive::is_running(tx, id)).await? {
-            face.content.volumes().end_nbd(&id.to_string()).await;
+            face.content.volumes().end_nbd(&id.to_string()).await?;
         }
     }
     Ok(())
