@@ -17,6 +17,10 @@ mod support;
 mod volume_bytes;
 #[path = "content/volume_charges.rs"]
 mod volume_charges;
+#[path = "content/volume_crash.rs"]
+mod volume_crash;
+#[path = "content/volume_hostile.rs"]
+mod volume_hostile;
 #[path = "content/volume_jobs.rs"]
 mod volume_jobs;
 #[path = "content/volume_nbd.rs"]

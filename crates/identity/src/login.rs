@@ -89,7 +89,8 @@ impl Identity {
         from: IpAddr,
     ) -> Result<(), LoginError> {
         let (shared, whose) = (&self.shared, UserId(whose));
-        let remembered = |now| hash.as_ref().is_some_and(|hash| shared.passwords.remembers(whose, hash, password.expose(), now));
+        let remembered =
+            |now| hash.as_ref().is_some_and(|hash| shared.passwords.remembers(whose, hash, password.expose(), now));
         if remembered(self.store.now()) {
             shared.counts.succeeded.fetch_add(1, Relaxed);
             return Ok(());

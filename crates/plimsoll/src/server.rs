@@ -39,6 +39,7 @@ pub struct Server {
     first_login: Option<FirstLogin>,
     identity: Identity,
     store: Store,
+    content: Content,
     // Last: another server may have the folder when nothing of this one is left.
     _folder: Arc<Folder>,
 }
@@ -71,7 +72,8 @@ impl Server {
         let startup = startup.or_base(applier.base().await?.as_ref())?;
         warn_of_promises(&folder, &store).await?;
         let content = Content::new(store.clone(), folder.path().to_owned(), startup.content_key()?);
-        let parts = Parts { store: store.clone(), identity: identity.clone(), content, applier, startup };
+        let parts =
+            Parts { store: store.clone(), identity: identity.clone(), content: content.clone(), applier, startup };
         let router = compose::router(parts).await?;
 
         let (stage, watching) = watch::channel(Stage::Serving);
@@ -81,7 +83,19 @@ impl Server {
         tokio::spawn(listen::serve_local(local, front.clone(), alive.clone()));
         tokio::spawn(listen::serve_net(listener, tls, front, alive));
         let sweeping = tokio::spawn(sweep(identity.clone()));
-        Ok(Server { address, is_https, stage, gone, drain, sweeping, first_login, identity, store, _folder: folder })
+        Ok(Server {
+            address,
+            is_https,
+            stage,
+            gone,
+            drain,
+            sweeping,
+            first_login,
+            identity,
+            store,
+            content,
+            _folder: folder,
+        })
     }
 
     /// Where it listens.
@@ -123,6 +137,7 @@ impl Server {
             let _ = tokio::time::timeout(CUT_OFF_MAX, self.gone.recv()).await;
         }
         self.sweeping.abort();
+        self.content.volumes().stop().await;
         self.store.close().await;
     }
 }

@@ -243,7 +243,8 @@ impl Batch<'_, '_> {
         self.rename(before, name, &path)?;
         self.tx.execute("UPDATE allotments SET parent_id = $2 WHERE id = $1", &params![before.id, to])?;
         let deeper = above.depth as i64 + 1 - before.depth as i64;
-        let sql = "UPDATE allotments SET depth = depth + $1 WHERE side = $2 AND (path = $3 OR (path >= $4 AND path < $5))";
+        let sql =
+            "UPDATE allotments SET depth = depth + $1 WHERE side = $2 AND (path = $3 OR (path >= $4 AND path < $5))";
         self.tx.execute(sql, &params![deeper, side, &path, format!("{path}/"), format!("{path}0")])?;
         self.count_child(before.parent, -1)?;
         self.count_child(Some(to), 1)?;

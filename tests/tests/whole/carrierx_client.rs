@@ -142,7 +142,10 @@ fn a_partner_that_the_site_file_changes_is_another_and_one_with_containers_stays
         let data = folder.path().join("data");
         let out = Command::new(tests::plimsoll()).arg("apply").arg(file).arg("--data").arg(data).output();
         let out = out.expect("the binary starts");
-        (out.status.success(), format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
+        (
+            out.status.success(),
+            format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)),
+        )
     };
     let default = "6f0e5d0a-6a3c-4f0e-9d52-0d3b8f6f9a11";
     let changed = PARTNERS.replace(TOKEN, "another-token").replace("max_containers = 100", "max_containers = 2");
@@ -182,7 +185,10 @@ fn the_command_line_puts_files_and_gets_them_back_from_where_it_stopped() {
     let run = |words: &[&str]| typed(&server, folder.path(), words, TOKEN);
 
     let (is_done, said) = run(&["put", "song one.mp3", "acme-voice/greetings"]);
-    assert!(is_done && said.contains("stored song one.mp3 as ") && said.contains("sent 20 MiB of 20 MiB (100 %)"), "{said}");
+    assert!(
+        is_done && said.contains("stored song one.mp3 as ") && said.contains("sent 20 MiB of 20 MiB (100 %)"),
+        "{said}"
+    );
     assert_eq!(used(&mut server.client(TOKEN), &container), (20 << 20, 1));
     let (is_done, said) = run(&["put", "song one.mp3", "acme-voice/greetings", "--url", &url]);
     assert!(!is_done && said.contains(&format!("quota_bytes: container quota exceeded ({container})")), "{said}");

@@ -83,8 +83,9 @@ fn upload(address: SocketAddr, container: &str, number: u64, mib: u64) -> u16 {
         }
         true => {
             let first = "--xyz\r\nContent-Disposition: form-data; name=\"data\"; filename=\"x\"\r\n\r\n".to_owned();
-            let last =
-                format!("\r\n--xyz\r\nContent-Disposition: form-data; name=\"file_object\"\r\n\r\n{object}\r\n--xyz--\r\n");
+            let last = format!(
+                "\r\n--xyz\r\nContent-Disposition: form-data; name=\"file_object\"\r\n\r\n{object}\r\n--xyz--\r\n"
+            );
             (String::new(), "multipart/form-data; boundary=xyz", first, last)
         }
     };

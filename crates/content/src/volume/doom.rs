@@ -7,7 +7,7 @@ use store::{JobId, Managed, Unit, params};
 
 use super::house::House;
 use super::row::{self, SnapshotInfo, VolumeInfo};
-use super::{SnapshotId, VolumeId, preserved, tidy};
+use super::{SnapshotId, VolumeId, import, preserved, tidy};
 use crate::{Error, system};
 
 /// The job that removes what is left of a doomed volume.
@@ -49,6 +49,7 @@ pub(super) fn delete_volume(house: &Arc<House>, volume: VolumeId) -> Result<(), 
         live.abandon();
     }
     house.step("delete: begun");
+    import::free_of(house, volume)?;
     tidy::tidy(house, info.layer)?;
     house.step("delete: tidied");
     let ended = info.job;

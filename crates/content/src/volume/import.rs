@@ -62,7 +62,7 @@ impl Volumes {
         };
         if done.is_err() {
             let (house, id) = (self.house.clone(), import.id);
-            let freed = blocking(move || free(&house, &import, |unit| unit)).await.flatten();
+            let freed = blocking(move || free(&house, &import)).await.flatten();
             if let Err(error) = freed {
                 tracing::warn!(import.id = %id, %error, "an image that was not taken was not freed; the next start does it");
             }
@@ -148,17 +148,31 @@ fn begin<T>(unit: Unit<T>, import: &Import, volume: VolumeId, job: JobId) -> Uni
     })
 }
 
-/// Frees an image: file, then row and claim, with what else is to be in that commit.
-fn free(house: &House, import: &Import, with: impl Fn(Unit) -> Unit) -> Result<(), Error> {
+/// Frees an image: file, then row and claim.
+fn free(house: &House, import: &Import) -> Result<(), Error> {
     house.files.remove_import(&import.place, import.id).map_err(Error::disk("removing an image"))?;
     let (id, claim) = (import.id, import.claim);
     let forget = |unit: Unit| {
-        with(unit.also(move |tx| tx.execute("DELETE FROM volume_imports WHERE id = $1", &params![id]).map(drop)))
+        unit.also(move |tx| tx.execute("DELETE FROM volume_imports WHERE id = $1", &params![id]).map(drop))
     };
     match house.wait(house.store.write(forget(Unit::by(system()).release(claim)))) {
         Err(store::Error::NotFound { .. }) => Ok(house.wait(house.store.write(forget(Unit::by(system())))).map(drop)?),
         other => Ok(other.map(drop)?),
     }
+}
+
+/// The volume waits for nothing, and the image is nobody's any more.
+fn finish(house: &House, volume: VolumeId, job: JobId) -> Result<(), Error> {
+    let unit = Unit::by(system()).also(move |tx| {
+        let none: Option<JobId> = None;
+        let sql = "UPDATE volumes SET job_id = $3 WHERE id = $1 AND job_id = $2";
+        row::found(tx.execute(sql, &params![volume, job, none])?, "volume", volume)?;
+        tx.execute("UPDATE volume_imports SET job_id = $2 WHERE job_id = $1", &params![job, none])?;
+        store::jobs::end(tx, job, None).map(drop)
+    });
+    let done = Finished { volume, job, failed: None };
+    house.wait(house.store.write(super::finish(house, unit, done)))?;
+    Ok(())
 }
 
 fn find(tx: &mut Tx, import: Uuid) -> Result<Option<Import>, store::Error> {
@@ -167,22 +181,31 @@ fn find(tx: &mut Tx, import: Uuid) -> Result<Option<Import>, store::Error> {
         .transpose()
 }
 
-/// Frees images that broke off before they had a job, and those whose volume is gone.
-pub(super) fn forget_broken_off(house: &Arc<House>) -> Result<(), Error> {
-    let sql = "SELECT id FROM volume_imports WHERE job_id IS NULL OR \
-        NOT EXISTS (SELECT 1 FROM volumes v WHERE v.id = volume_imports.volume_id) ORDER BY id LIMIT 256";
+/// Frees images that no job is for: those that broke off, those that were read, and those whose volume is gone or doomed.
+pub(super) fn forget_broken_off(house: &House) -> Result<(), Error> {
+    let sql = "SELECT id FROM volume_imports WHERE job_id IS NULL OR NOT EXISTS (SELECT 1 FROM volumes v \
+        WHERE v.id = volume_imports.volume_id AND v.job_id = volume_imports.job_id \
+        AND NOT EXISTS (SELECT 1 FROM volumes_doomed d WHERE d.id = v.id)) ORDER BY id LIMIT 256";
     loop {
-        let found = house.wait(house.store.read(move |tx| {
-            let rows = tx.query(sql, &[])?;
-            rows.iter().map(|row| find(tx, row.get(0)?)).collect::<Result<Vec<_>, _>>()
-        }))?;
+        let found = house.wait(house.store.read(move |tx| found(tx, sql, &[])))?;
         if found.is_empty() {
             return Ok(());
         }
-        for import in found.into_iter().flatten() {
-            free(house, &import, |unit| unit)?;
-        }
+        found.iter().try_for_each(|import| free(house, import))?;
     }
+}
+
+/// Frees the images of a volume that is about to go.
+pub(super) fn free_of(house: &House, volume: VolumeId) -> Result<(), Error> {
+    let sql = "SELECT id FROM volume_imports WHERE volume_id = $1 ORDER BY id LIMIT 256";
+    let found = house.wait(house.store.read(move |tx| found(tx, sql, &params![volume])))?;
+    found.iter().try_for_each(|import| free(house, import))
+}
+
+fn found(tx: &mut Tx, sql: &str, values: &[store::Value]) -> Result<Vec<Import>, store::Error> {
+    let ids = tx.query(sql, values)?.iter().map(|row| row.get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    let found = ids.into_iter().map(|id| find(tx, id)).collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Does the job. Blocks.
@@ -192,25 +215,14 @@ pub(super) fn run(house: &Arc<House>, job: &Job, volume: VolumeId) -> Result<(),
     match read(house, job, volume, &import) {
         Ok(true) => {
             house.step("import: read");
-            let (ended, hook) = (job.id, house.on_finished.get().cloned());
-            free(house, &import, move |unit| {
-                let hook = hook.clone();
-                unit.also(move |tx| {
-                    let none: Option<JobId> = None;
-                    let sql = "UPDATE volumes SET job_id = $3 WHERE id = $1 AND job_id = $2";
-                    if tx.execute(sql, &params![volume, ended, none])? != 1 {
-                        return Ok(());
-                    }
-                    store::jobs::end(tx, ended, None)?;
-                    let done = Finished { volume, job: ended, failed: None };
-                    hook.as_ref().map_or(Ok(()), |hook| hook(tx, &done))
-                })
-            })
+            finish(house, volume, job.id)?;
+            house.step("import: committed");
+            free(house, &import)
         }
-        Ok(false) => free(house, &import, |unit| unit),
+        Ok(false) => free(house, &import),
         Err(error) if is_hopeless(&error) || job.attempts >= ATTEMPTS_MAX => {
             doom::give_up(house, volume, job.id, &error.to_string())?;
-            free(house, &import, |unit| unit)
+            free(house, &import)
         }
         Err(error) => Err(error),
     }

@@ -7,9 +7,7 @@
 
 use identity::PasswordHash;
 use ledger::{AllotmentId, Limits, Name, Resource};
-use store::{
-    Actor, Allotment, AllotmentPatch, Error, Managed, NewAllotment, Store, TenantId, Tx, Unit, params,
-};
+use store::{Actor, Allotment, AllotmentPatch, Error, Managed, NewAllotment, Store, TenantId, Tx, Unit, params};
 use uuid::Uuid;
 
 use crate::container::{self, Container};

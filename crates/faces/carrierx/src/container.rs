@@ -34,12 +34,7 @@ const SAME_KEYS: &str = "container with the same set of keys already exists";
 const NOT_EMPTY: &str = "container is not empty";
 
 /// `GET /storage/containers`.
-pub async fn list(
-    State(face): State<Face>,
-    caller: Caller,
-    here: Here,
-    params: Params,
-) -> Result<Json<Page>, Error> {
+pub async fn list(State(face): State<Face>, caller: Caller, here: Here, params: Params) -> Result<Json<Page>, Error> {
     let mut select = Select::new();
     select.and_equal("containers.partner_id", Some(caller.partner));
     let asked = Asked::of(&params, &COLUMNS, &mut select)?;

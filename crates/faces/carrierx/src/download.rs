@@ -66,12 +66,7 @@ pub async fn by_name(
     published(&face, select, "file_access_name", &headers).await
 }
 
-async fn published(
-    face: &Face,
-    mut select: Select,
-    how: &'static str,
-    headers: &HeaderMap,
-) -> Result<Response, Error> {
+async fn published(face: &Face, mut select: Select, how: &'static str, headers: &HeaderMap) -> Result<Response, Error> {
     select.and_equal("files.publish", Some(how));
     select.and("containers.allow_publish");
     let file = face.store.read(move |tx| file::find(tx, select)).await?.ok_or(Error::NoSuchPath)?;

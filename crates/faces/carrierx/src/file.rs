@@ -21,9 +21,7 @@ use crate::reply::NoContent;
 use crate::select::Select;
 use crate::{Face, class, wire};
 
-pub use rows::{
-    File, Going, InTheWay, Place, accessed, doom_all, find, going, in_the_way, insert, is_in, place,
-};
+pub use rows::{File, Going, InTheWay, Place, accessed, doom_all, find, going, in_the_way, insert, is_in, place};
 pub use traits::Traits;
 
 /// How often a change is tried anew on what others have changed meanwhile.
@@ -38,12 +36,7 @@ pub const NO_CONTAINER: &str = "there is no such container";
 pub const NO_PARENT: &str = "there is no such file in the container";
 
 /// `GET /storage/files`.
-pub async fn list(
-    State(face): State<Face>,
-    caller: Caller,
-    here: Here,
-    params: Params,
-) -> Result<Json<Page>, Error> {
+pub async fn list(State(face): State<Face>, caller: Caller, here: Here, params: Params) -> Result<Json<Page>, Error> {
     let mut select = Select::new();
     select.and_equal("files.partner_id", Some(caller.partner));
     let asked = Asked::of(&params, &rows::COLUMNS, &mut select)?;

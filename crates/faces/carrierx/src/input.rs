@@ -233,10 +233,12 @@ pub fn integer(min: i64, max: i64) -> impl Kind<i64> {
 
 /// An amount from `min` on.
 pub fn amount(min: u64) -> impl Kind<u64> {
-    move |value| integer(0, i64::MAX)(value).map(i64::unsigned_abs).and_then(|units| match units < min {
-        true => Err(format!("must be at least {min}")),
-        false => Ok(units),
-    })
+    move |value| {
+        integer(0, i64::MAX)(value).map(i64::unsigned_abs).and_then(|units| match units < min {
+            true => Err(format!("must be at least {min}")),
+            false => Ok(units),
+        })
+    }
 }
 
 /// Yes or no.

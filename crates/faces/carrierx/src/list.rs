@@ -44,13 +44,7 @@ impl Asked {
     }
 
     /// Reads the page: `columns` of `from`, of the rows that fit. Answers how many there are in all, too.
-    pub fn read(
-        &self,
-        tx: &mut Tx,
-        columns: &str,
-        from: &str,
-        select: &Select,
-    ) -> Result<(u64, Vec<Row>), StoreError> {
+    pub fn read(&self, tx: &mut Tx, columns: &str, from: &str, select: &Select) -> Result<(u64, Vec<Row>), StoreError> {
         let (conditions, Asked { limit, offset, order }) = (select.conditions(), self);
         let total = tx.query_opt(&format!("SELECT count(*) FROM {from} WHERE {conditions}"), select.values())?;
         let total = total.map_or(Ok(0), |row| row.get(0))?;
@@ -60,13 +54,7 @@ impl Asked {
     }
 
     /// The page with its links.
-    pub fn page<T: Serialize>(
-        self,
-        here: &Here,
-        params: &Params,
-        total: u64,
-        items: Vec<T>,
-    ) -> Result<Page, Error> {
+    pub fn page<T: Serialize>(self, here: &Here, params: &Params, total: u64, items: Vec<T>) -> Result<Page, Error> {
         let picked = Picked::of(params);
         let items = items.into_iter().map(|item| picked.of_item(item)).collect::<Result<Vec<_>, _>>()?;
         let (count, Asked { limit, offset, .. }) = (items.len() as u64, self);

@@ -6,9 +6,7 @@
 
 use ledger::{Amounts, Resource};
 use serde_json::{Map, Value};
-use store::{
-    Error as StoreError, Managed, Micros, NewClaim, Row, SupplyRef, TenantId, Tx, params,
-};
+use store::{Error as StoreError, Managed, Micros, NewClaim, Row, SupplyRef, TenantId, Tx, params};
 use uuid::Uuid;
 
 use crate::auth::Caller;
@@ -231,7 +229,10 @@ pub async fn save(face: &Face, caller: &Caller, plan: Plan) -> Result<App, Error
     };
     let unit = unit.rows(move |tx| {
         // The sums fit; a rule may still be broken, also one that was made stricter since it was planned.
-        if asks && let found = rule::instance_memory(tx, after.space, after.memory_mb)? && !found.is_empty() {
+        if asks
+            && let found = rule::instance_memory(tx, after.space, after.memory_mb)?
+            && !found.is_empty()
+        {
             return Err(Error::Over(Subject::App, over::in_order(Subject::App, &found)).noun());
         }
         if before.as_ref().is_none_or(|before| before.name != after.name) {

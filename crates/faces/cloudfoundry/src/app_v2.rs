@@ -224,9 +224,8 @@ pub async fn space_summary(State(face): State<Face>, caller: Caller, Path(guid):
         let apps = apps.iter().map(app::from_row).collect::<Result<Vec<_>, _>>()?;
         let sql = "SELECT id, name FROM cf_service_instances WHERE space_id = $1 ORDER BY place LIMIT 1000";
         let services = tx.query(sql, &params![space.id])?;
-        let service = |row: &store::Row| {
-            Ok(json!({ "guid": row.get::<uuid::Uuid>(0)?, "name": row.get::<String>(1)? }))
-        };
+        let service =
+            |row: &store::Row| Ok(json!({ "guid": row.get::<uuid::Uuid>(0)?, "name": row.get::<String>(1)? }));
         Ok((space, apps, services.iter().map(service).collect::<Result<Vec<_>, StoreError>>()?))
     });
     let (space, apps, services) = read.await?;

@@ -117,12 +117,7 @@ fn check_kind(kind: &str) -> Result<(), Error> {
 }
 
 /// `GET /v3/apps`.
-pub async fn list(
-    State(face): State<Face>,
-    caller: Caller,
-    Base(base): Base,
-    params: Params,
-) -> Result<Reply, Error> {
+pub async fn list(State(face): State<Face>, caller: Caller, Base(base): Base, params: Params) -> Result<Reply, Error> {
     listed(face, caller, params, &format!("{base}/v3/apps"), None, |app, base| v3::app(base, app), base.clone()).await
 }
 

@@ -109,9 +109,12 @@ pub async fn change_organization(
     }
     for space in changes.spaces_gone {
         if let Some(space) = space_of(store, org, &space).await? {
-            // Not with what is in it: that would strand what people made.
             let unit = Unit::by(by.clone()).remove_allotment(space.allotment());
-            store.write(unit.rows(move |tx| space::delete_rows(tx, space))).await?;
+            let unit = unit.rows(move |tx| {
+                check_empty(tx, space)?;
+                space::delete_rows(tx, space)
+            });
+            store.write(unit).await?;
         }
     }
     Ok(())
@@ -122,6 +125,7 @@ pub async fn remove_organization(store: &Store, by: Actor, tenant: TenantId, nam
     let Some(id) = find(store, tenant, name).await? else { return Ok(false) };
     let unit = store.read(move |tx| {
         let org = org::find(tx, id)?.ok_or_else(|| Error::not_found("organization", id))?;
+        space::of_org(tx, id)?.into_iter().try_for_each(|space| check_empty(tx, space))?;
         org::delete(tx, Unit::by(by), &org)
     });
     store.write(unit.await?).await.map(|_| true)
@@ -131,6 +135,32 @@ pub async fn remove_organization(store: &Store, by: Actor, tenant: TenantId, nam
 pub async fn organization_node(store: &Store, tenant: TenantId, name: &str) -> Result<Option<Allotment>, Error> {
     let Some(id) = find(store, tenant, name).await? else { return Ok(None) };
     store.read(move |tx| store::allotments::find(tx, &id.allotment().into())).await
+}
+
+/// The nodes of spaces of an organization, as far as they are there.
+pub async fn space_nodes(
+    store: &Store,
+    tenant: TenantId,
+    name: &str,
+    spaces: Vec<String>,
+) -> Result<Vec<Allotment>, Error> {
+    let Some(org) = find(store, tenant, name).await? else { return Ok(Vec::new()) };
+    let mut nodes = Vec::new();
+    for space in spaces {
+        if let Some(space) = space_of(store, org, &space).await? {
+            let node = store.read(move |tx| store::allotments::find(tx, &space.allotment().into()));
+            nodes.extend(node.await?);
+        }
+    }
+    Ok(nodes)
+}
+
+/// The file takes away no space with what people made in it, and be it a stopped app that takes nothing.
+fn check_empty(tx: &mut Tx, space: SpaceId) -> Result<(), Error> {
+    match space::is_empty(tx, space)? {
+        Some(what) => Err(Error::Conflict(format!("space {space} still has {what}"))),
+        None => Ok(()),
+    }
 }
 
 async fn find(store: &Store, tenant: TenantId, name: &str) -> Result<Option<OrgId>, Error> {

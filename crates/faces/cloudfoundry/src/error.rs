@@ -201,9 +201,7 @@ pub fn told(error: &Error, dialect: Dialect) -> Told {
         Error::Parse(why) => {
             told_as(400, 1001, "MessageParseError", format!("Request invalid due to parse error: {why}"))
         }
-        Error::Query(why) => {
-            told_as(400, 10005, "BadQueryParameter", format!("The query parameter is invalid: {why}"))
-        }
+        Error::Query(why) => told_as(400, 10005, "BadQueryParameter", format!("The query parameter is invalid: {why}")),
         Error::OrderBy(key) => told_as(500, 10012, "OrderByParameterInvalid", format!("Cannot order by: {key}")),
         Error::Relation(why) if v3 => unprocessable(why),
         Error::Relation(why) => told_as(400, 1002, "InvalidRelation", why),

@@ -18,7 +18,8 @@ const BROKER_VERSION: &str = "2.15";
 /// The links of `GET /`, for the binary, which adds those of other APIs. `base` has no slash at the end.
 pub fn links(base: &str) -> Value {
     let link = |path: &str| json!({ "href": format!("{base}{path}") });
-    let versioned = |path: &str, version: &str| json!({ "href": format!("{base}{path}"), "meta": { "version": version } });
+    let versioned =
+        |path: &str, version: &str| json!({ "href": format!("{base}{path}"), "meta": { "version": version } });
     json!({
         "self": link(""),
         "cloud_controller_v2": versioned("/v2", V2_VERSION),
@@ -103,4 +104,3 @@ pub async fn v3_info(State(face): State<Face>, Base(base): Base) -> Reply {
         }),
     )
 }
-

@@ -60,6 +60,7 @@ use axum::Router;
 use identity::{Identity, SigningKeys};
 use store::{Migrations, Store, TenantId};
 
+pub use body::base;
 pub use info::links;
 
 use crate::error::Error;

@@ -117,7 +117,8 @@ impl Asked {
         // The longer of two operators that begin alike comes first.
         let operators = [" IN ", ">=", "<=", ":", "<", ">"];
         let found = operators.iter().filter_map(|op| condition.find(op).map(|at| (at, *op)));
-        let (at, operator) = found.min_by_key(|(at, op)| (*at, std::cmp::Reverse(op.len()))).unwrap_or((condition.len(), ""));
+        let (at, operator) =
+            found.min_by_key(|(at, op)| (*at, std::cmp::Reverse(op.len()))).unwrap_or((condition.len(), ""));
         let key = condition[..at].trim();
         let known = table.q.iter().find(|(name, _)| *name == key).filter(|_| !operator.is_empty());
         let Some((name, expression)) = known else { return Err(Error::Query(key.to_owned())) };
@@ -192,7 +193,9 @@ impl Asked {
                     let condition = filter(table, name).ok_or(());
                     match condition {
                         Ok(Filter::Text(expression)) => asked.text_filter(&expression, value).map_err(wrong)?,
-                        Ok(Filter::Time(column, sign)) => asked.time_filter(&column, sign, name, value).map_err(wrong)?,
+                        Ok(Filter::Time(column, sign)) => {
+                            asked.time_filter(&column, sign, name, value).map_err(wrong)?
+                        }
                         Err(()) => unknown.push(format!("'{name}'")),
                     }
                 }
@@ -221,7 +224,9 @@ impl Asked {
     }
 
     fn time_filter(&mut self, column: &str, sign: &str, name: &str, value: &str) -> Result<(), String> {
-        let wrong = || format!("{name} has an invalid timestamp format. Timestamps should be formatted as 'YYYY-MM-DDThh:mm:ssZ'");
+        let wrong = || {
+            format!("{name} has an invalid timestamp format. Timestamps should be formatted as 'YYYY-MM-DDThh:mm:ssZ'")
+        };
         let at: jiff::Timestamp = value.parse().map_err(|_| wrong())?;
         // Clients know whole seconds only.
         let place = self.select.bind(at.as_second());
@@ -251,8 +256,7 @@ impl Asked {
         let pages = total.div_ceil(self.per_page).max(1);
         let link = |page: u64| {
             let order = if self.descending { "desc" } else { "asc" };
-            let mut link =
-                format!("{path}?order-direction={order}&page={page}&results-per-page={}", self.per_page);
+            let mut link = format!("{path}?order-direction={order}&page={page}&results-per-page={}", self.per_page);
             self.echo.iter().for_each(|(name, value)| link.push_str(&format!("&{}={}", escape(name), escape(value))));
             link
         };

@@ -4,9 +4,7 @@
 //! that is deleted takes all in it with it, in one unit.
 
 use ledger::Limits;
-use store::{
-    AllotmentPatch, Error as StoreError, Managed, Micros, NewAllotment, Row, TenantId, Tx, Unit, params,
-};
+use store::{AllotmentPatch, Error as StoreError, Managed, Micros, NewAllotment, Row, TenantId, Tx, Unit, params};
 
 use crate::auth::Caller;
 use crate::cap;
@@ -213,8 +211,7 @@ pub fn change(caller: &Caller, before: &Org, after: Org) -> Unit {
         check_name(tx, after.tenant, &after.name, after.id)?;
         let sql = "UPDATE cf_organizations SET name = $2, suspended = $3, billing_enabled = $4, metadata = $5, \
             updated_at = $6 WHERE id = $1";
-        let values =
-            params![after.id, &after.name, after.suspended, after.billing_enabled, &after.metadata, tx.now()];
+        let values = params![after.id, &after.name, after.suspended, after.billing_enabled, &after.metadata, tx.now()];
         quota::moved_if_none(tx.execute(sql, &values)?)
     })
 }

@@ -115,12 +115,7 @@ pub async fn get(
 }
 
 /// `GET /v3/organizations`.
-pub async fn list(
-    State(face): State<Face>,
-    caller: Caller,
-    Base(base): Base,
-    params: Params,
-) -> Result<Reply, Error> {
+pub async fn list(State(face): State<Face>, caller: Caller, Base(base): Base, params: Params) -> Result<Reply, Error> {
     let mut asked = Asked::v3(&params, &TABLE)?;
     access::narrow_to_tenant(&mut asked.select, &caller, "cf_organizations");
     access::narrow_to_orgs(&mut asked.select, &caller, "cf_organizations.id");

@@ -73,34 +73,50 @@ impl Subject {
     /// The order in which Cloud Controller looks.
     fn order(self) -> &'static [Over] {
         match self {
-            Subject::App => const { &[
-                over(At::Space, What::Memory),
-                over(At::Space, What::InstanceMemory),
-                over(At::Org, What::Memory),
-                over(At::Org, What::InstanceMemory),
-                over(At::Space, What::Instances),
-                over(At::Org, What::Instances),
-            ] },
-            Subject::Task => const { &[
-                over(At::Org, What::Memory),
-                over(At::Org, What::InstanceMemory),
-                over(At::Org, What::Tasks),
-                over(At::Space, What::Memory),
-                over(At::Space, What::InstanceMemory),
-                over(At::Space, What::Tasks),
-            ] },
-            Subject::Route => const { &[
-                over(At::Space, What::Routes),
-                over(At::Space, What::Ports),
-                over(At::Org, What::Routes),
-                over(At::Org, What::Ports),
-            ] },
-            Subject::Service => const { &[
-                over(At::Space, What::Services),
-                over(At::Org, What::Services),
-                over(At::Space, What::Paid),
-                over(At::Org, What::Paid),
-            ] },
+            Subject::App => {
+                const {
+                    &[
+                        over(At::Space, What::Memory),
+                        over(At::Space, What::InstanceMemory),
+                        over(At::Org, What::Memory),
+                        over(At::Org, What::InstanceMemory),
+                        over(At::Space, What::Instances),
+                        over(At::Org, What::Instances),
+                    ]
+                }
+            }
+            Subject::Task => {
+                const {
+                    &[
+                        over(At::Org, What::Memory),
+                        over(At::Org, What::InstanceMemory),
+                        over(At::Org, What::Tasks),
+                        over(At::Space, What::Memory),
+                        over(At::Space, What::InstanceMemory),
+                        over(At::Space, What::Tasks),
+                    ]
+                }
+            }
+            Subject::Route => {
+                const {
+                    &[
+                        over(At::Space, What::Routes),
+                        over(At::Space, What::Ports),
+                        over(At::Org, What::Routes),
+                        over(At::Org, What::Ports),
+                    ]
+                }
+            }
+            Subject::Service => {
+                const {
+                    &[
+                        over(At::Space, What::Services),
+                        over(At::Org, What::Services),
+                        over(At::Space, What::Paid),
+                        over(At::Org, What::Paid),
+                    ]
+                }
+            }
             Subject::Key => const { &[over(At::Org, What::Keys), over(At::Space, What::Keys)] },
         }
     }
@@ -165,11 +181,9 @@ pub fn code(over: Over) -> (u32, &'static str, &'static str) {
             "QuotaInstanceLimitExceeded",
             "You have exceeded the instance limit for your organization's quota.",
         ),
-        (At::Space, What::Instances | What::Tasks) => (
-            310_008,
-            "SpaceQuotaInstanceLimitExceeded",
-            "You have exceeded the instance limit for your space's quota.",
-        ),
+        (At::Space, What::Instances | What::Tasks) => {
+            (310_008, "SpaceQuotaInstanceLimitExceeded", "You have exceeded the instance limit for your space's quota.")
+        }
         (At::Org, What::Routes) => {
             let message = "You have exceeded the total routes for your organization's quota.";
             (310_006, "OrgQuotaTotalRoutesExceeded", message)

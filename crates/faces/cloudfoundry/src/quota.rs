@@ -4,9 +4,7 @@
 //! quota's own row. The row's version says under which limits somebody was counted in: a unit that was planned with another
 //! version is planned again, so no allotment is left with the limits of yesterday.
 
-use store::{
-    Actor, AllotmentPatch, Error as StoreError, Micros, Row, Store, TenantId, Tx, Unit, Value, params,
-};
+use store::{Actor, AllotmentPatch, Error as StoreError, Micros, Row, Store, TenantId, Tx, Unit, Value, params};
 use uuid::Uuid;
 
 use crate::auth::Caller;
@@ -153,8 +151,7 @@ pub fn check_name(tx: &mut Tx, quota: &Quota) -> Result<(), StoreError> {
 /// The row of a new one.
 pub fn insert(tx: &mut Tx, quota: &Quota) -> Result<(), StoreError> {
     let now = tx.now();
-    let mut values =
-        params![quota.id, quota.tenant, quota.org, &quota.name, quota.paid, 1_i64, now, now].to_vec();
+    let mut values = params![quota.id, quota.tenant, quota.org, &quota.name, quota.paid, 1_i64, now, now].to_vec();
     values.extend(quota.caps.iter().map(|cap| Value::from(*cap)));
     let columns: Vec<&str> = CAPS.iter().map(|cap| cap.column).collect();
     let places: Vec<String> = (1..=values.len()).map(|at| format!("${at}")).collect();

@@ -59,8 +59,8 @@ fn over(map: &Map<String, Value>, mut quota: Quota) -> Quota {
     }
     for (at, known) in CAPS.iter().enumerate() {
         // Organizations' domains are no space's, and what v2 does not show it does not read.
-        let is_here = !known.v2.is_empty() && !(at == cap::DOMAINS && quota.org.is_some());
-        if let Some(value) = map.get(known.v2).filter(|_| is_here) {
+        let is_elsewhere = known.v2.is_empty() || (at == cap::DOMAINS && quota.org.is_some());
+        if let Some(value) = map.get(known.v2).filter(|_| !is_elsewhere) {
             // Beyond what an integer of theirs holds it is refused below.
             let value = value.as_i64().unwrap_or(i64::MAX);
             quota.caps[at] = Some(value).filter(|value| *value != -1);
@@ -287,7 +287,8 @@ async fn list_space_quotas(
     let read = face.store.read(move |tx| {
         let page = asked.read(tx, quota::COLUMNS, "cf_quotas")?;
         let quotas = page.rows.iter().map(quota::from_row).collect::<Result<Vec<_>, _>>()?;
-        let things = quotas.iter().map(|quota| shown(tx, &caller, quota, asked.depth)).collect::<Result<Vec<_>, _>>()?;
+        let things =
+            quotas.iter().map(|quota| shown(tx, &caller, quota, asked.depth)).collect::<Result<Vec<_>, _>>()?;
         Ok((page.total, things, asked))
     });
     let (total, things, asked) = read.await?;

@@ -403,8 +403,7 @@ async fn listed(face: Face, caller: Caller, base: String, asked: Asked, path: &s
     let read = face.store.read(move |tx| {
         let page = asked.read(tx, quota::COLUMNS, "cf_quotas")?;
         let quotas = page.rows.iter().map(quota::from_row).collect::<Result<Vec<_>, _>>()?;
-        let objects =
-            quotas.iter().map(|quota| shown(tx, &caller, &base, quota)).collect::<Result<Vec<_>, _>>()?;
+        let objects = quotas.iter().map(|quota| shown(tx, &caller, &base, quota)).collect::<Result<Vec<_>, _>>()?;
         Ok((page.total, objects, asked))
     });
     let (total, objects, asked) = read.await?;
@@ -626,4 +625,3 @@ pub async fn withdraw(
     withdrawn.await?;
     Ok(Reply::nothing())
 }
-

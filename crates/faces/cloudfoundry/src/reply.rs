@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -94,7 +96,8 @@ pub async fn finish(State(face): State<Face>, request: Request, next: Next) -> R
 
 /// What the router says by itself, in our words.
 fn framework(response: &Response) -> Option<Error> {
-    let is_ours = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let is_ours =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND if !is_ours => Some(Error::UnknownRequest),
         status if status.is_client_error() && !is_ours => Some(Error::BadRequest),

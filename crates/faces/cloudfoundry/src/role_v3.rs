@@ -157,12 +157,7 @@ pub async fn get(
 }
 
 /// `GET /v3/roles`.
-pub async fn list(
-    State(face): State<Face>,
-    caller: Caller,
-    Base(base): Base,
-    params: Params,
-) -> Result<Reply, Error> {
+pub async fn list(State(face): State<Face>, caller: Caller, Base(base): Base, params: Params) -> Result<Reply, Error> {
     let mut asked = Asked::v3(&params, &TABLE)?;
     narrow(&mut asked.select, &caller);
     let read = face.store.read(move |tx| Ok((asked.read(tx, COLUMNS, FROM)?, asked)));

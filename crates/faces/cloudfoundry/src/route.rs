@@ -101,13 +101,7 @@ fn invalid(why: &str) -> StoreError {
 }
 
 /// What a body asks for, on a domain and in a space that are there.
-fn read(
-    tx: &mut Tx,
-    caller: &Caller,
-    map: &Map<String, Value>,
-    any_port: bool,
-    id: Uuid,
-) -> Result<Route, StoreError> {
+fn read(tx: &mut Tx, caller: &Caller, map: &Map<String, Value>, any_port: bool, id: Uuid) -> Result<Route, StoreError> {
     let text = |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default();
     let (domain, space) = (text("domain_guid"), text("space_guid"));
     let missing = |class: &str, guid: &str| {
@@ -164,11 +158,13 @@ fn of(domain: &Domain, space: &Space, id: Uuid, host: String, path: String, port
 fn free_port(tx: &mut Tx, domain: &Domain) -> Result<i64, StoreError> {
     let sql = "SELECT COALESCE(MIN(a.port), 0) + 1 FROM cf_routes a WHERE a.domain_id = $1 AND a.port >= $2 \
         AND NOT EXISTS (SELECT 1 FROM cf_routes b WHERE b.domain_id = $1 AND b.port = a.port + 1)";
-    let first = tx.query_opt("SELECT 1 FROM cf_routes WHERE domain_id = $1 AND port = $2", &params![domain.id, PORTS.start])?;
+    let first =
+        tx.query_opt("SELECT 1 FROM cf_routes WHERE domain_id = $1 AND port = $2", &params![domain.id, PORTS.start])?;
     if first.is_none() {
         return Ok(PORTS.start);
     }
-    let port: i64 = tx.query_opt(sql, &params![domain.id, PORTS.start])?.map(|row| row.get(0)).transpose()?.unwrap_or(0);
+    let port: i64 =
+        tx.query_opt(sql, &params![domain.id, PORTS.start])?.map(|row| row.get(0)).transpose()?.unwrap_or(0);
     if PORTS.contains(&port) { Ok(port) } else { Err(invalid("port no_ports_left")) }
 }
 
@@ -207,12 +203,7 @@ fn insert(tx: &mut Tx, route: &Route) -> Result<Route, StoreError> {
 }
 
 /// `POST /v2/routes`; with `generate_port=true` on any free port.
-pub async fn create(
-    State(face): State<Face>,
-    caller: Caller,
-    params: Params,
-    Raw(body): Raw,
-) -> Result<Reply, Error> {
+pub async fn create(State(face): State<Face>, caller: Caller, params: Params, Raw(body): Raw) -> Result<Reply, Error> {
     let map = body::v2(&body, FIELDS)?;
     let any_port = params.is_set("generate_port");
     let made = again(|| async {
@@ -304,9 +295,10 @@ pub async fn remove(
             Ok(route.id)
         });
         let id = read.await?;
-        let unit = caller.unit().release(ClaimId(id)).rows(move |tx| {
-            quota::moved_if_none(tx.execute("DELETE FROM cf_routes WHERE id = $1", &params![id])?)
-        });
+        let unit = caller
+            .unit()
+            .release(ClaimId(id))
+            .rows(move |tx| quota::moved_if_none(tx.execute("DELETE FROM cf_routes WHERE id = $1", &params![id])?));
         Ok(face.store.write(unit).await.map(drop)?)
     });
     removed.await?;

@@ -202,7 +202,7 @@ table! {
 pub(crate) fn mount(router: Router<Face>) -> Router<Face> {
     let nobodys = any(async || Error::UnknownRequest);
     let mut router = listed(router);
-    for path in ["/v2", "/v2/", "/v2/{*rest}", "/v3/", "/v3/{*rest}", "/oauth/{*rest}", "/Users/{*rest}"] {
+    for path in ["/v2", "/v2/", "/v2/{*rest}", "/v3/", "/v3/{*rest}", "/oauth/{*rest}"] {
         router = router.route(path, nobodys.clone());
     }
     router

@@ -319,7 +319,8 @@ async fn changed(
             after.plan = plan.map(|plan| plan.guid).or(after.plan);
             after.updated_at = tx.now();
             check_name(tx, &after)?;
-            let sql = "UPDATE cf_service_instances SET name = $2, plan_id = $3, detail = $4, updated_at = $5 WHERE id = $1";
+            let sql =
+                "UPDATE cf_service_instances SET name = $2, plan_id = $3, detail = $4, updated_at = $5 WHERE id = $1";
             let detail = Value::from(after.detail.clone()).to_string();
             let values = params![after.id, &after.name, after.plan, detail, after.updated_at];
             quota::moved_if_none(tx.execute(sql, &values)?)?;

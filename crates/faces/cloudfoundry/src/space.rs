@@ -1,9 +1,7 @@
 //! Spaces: allotments below their organization's, with a quota of the organization's own or without one.
 
 use ledger::ClaimId;
-use store::{
-    AllotmentPatch, Error as StoreError, Managed, Micros, NewAllotment, Row, TenantId, Tx, Unit, params,
-};
+use store::{AllotmentPatch, Error as StoreError, Managed, Micros, NewAllotment, Row, TenantId, Tx, Unit, params};
 
 use crate::auth::Caller;
 use crate::error::{Error, Noun};

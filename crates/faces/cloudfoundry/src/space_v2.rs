@@ -150,13 +150,7 @@ pub async fn list_of_org(
     listed(face, caller, params, &format!("/v2/organizations/{guid}/spaces"), Some(org)).await
 }
 
-async fn listed(
-    face: Face,
-    caller: Caller,
-    params: Params,
-    path: &str,
-    org: Option<OrgId>,
-) -> Result<Reply, Error> {
+async fn listed(face: Face, caller: Caller, params: Params, path: &str, org: Option<OrgId>) -> Result<Reply, Error> {
     let mut asked = Asked::v2(&params, &TABLE)?;
     access::narrow_to_tenant(&mut asked.select, &caller, "cf_spaces");
     access::narrow_to_spaces(&mut asked.select, &caller, "cf_spaces.id", "cf_spaces.organization_id");

@@ -74,12 +74,7 @@ pub async fn get(
 }
 
 /// `GET /v3/spaces`.
-pub async fn list(
-    State(face): State<Face>,
-    caller: Caller,
-    Base(base): Base,
-    params: Params,
-) -> Result<Reply, Error> {
+pub async fn list(State(face): State<Face>, caller: Caller, Base(base): Base, params: Params) -> Result<Reply, Error> {
     let mut asked = Asked::v3(&params, &TABLE)?;
     access::narrow_to_tenant(&mut asked.select, &caller, "cf_spaces");
     access::narrow_to_spaces(&mut asked.select, &caller, "cf_spaces.id", "cf_spaces.organization_id");

@@ -250,12 +250,7 @@ pub async fn get(
 }
 
 /// `GET /v3/tasks`.
-pub async fn list(
-    State(face): State<Face>,
-    caller: Caller,
-    Base(base): Base,
-    params: Params,
-) -> Result<Reply, Error> {
+pub async fn list(State(face): State<Face>, caller: Caller, Base(base): Base, params: Params) -> Result<Reply, Error> {
     let asked = Asked::v3(&params, &TABLE)?;
     let url = format!("{base}/v3/tasks");
     listed(face, caller, base, asked, &url).await

@@ -297,11 +297,7 @@ async fn other(face: &Face, caller: &Caller, id: &str) -> Result<Person, Error> 
 }
 
 /// `GET /Users/{id}`.
-pub async fn scim_get(
-    State(face): State<Face>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Error> {
+pub async fn scim_get(State(face): State<Face>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, Error> {
     if caller.who.user.to_string() != id {
         check_scim(&caller)?;
     }

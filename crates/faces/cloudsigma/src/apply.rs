@@ -15,7 +15,7 @@ use crate::drive::{self, Drive, Status};
 use crate::ids::DriveId;
 use crate::start::FILL_JOB;
 use crate::storage_type::{self, Places, StorageType};
-use crate::{license, library};
+use crate::{library, license};
 
 /// A storage type as the file has it.
 #[derive(Clone, Debug)]
@@ -93,7 +93,10 @@ pub async fn put_library_drive(store: &Store, by: Actor, wanted: LibraryDriveWan
     let found = store.read(move |tx| library::by_name(tx, &name)).await?;
     if let Some(found) = found {
         if let Some(id) = wanted.id.filter(|id| *id != found.id.0) {
-            return Err(Error::Conflict(format!("library drive {} is there as {}, not as {id}", wanted.name, found.id)));
+            return Err(Error::Conflict(format!(
+                "library drive {} is there as {}, not as {id}",
+                wanted.name, found.id
+            )));
         }
         if (found.size, &found.media, &found.image) != (wanted.size, &wanted.media, &wanted.image) {
             let why = "its media, size and image cannot be changed; remove it and make another";
@@ -161,7 +164,7 @@ pub async fn remove_library_drive(store: &Store, by: Actor, name: String) -> Res
         Ok(Some((drive.id, volume)))
     });
     let Some((id, volume)) = read.await? else { return Ok(()) };
-    let unit = volume.iter().fold(Unit::by(by), |unit, info| volume::doom(unit, info)).rows(move |tx| {
+    let unit = volume.iter().fold(Unit::by(by), volume::doom).rows(move |tx| {
         if drive::is_running(tx, id)? {
             return Err(Error::Conflict("a server runs with this library drive".to_owned()));
         }

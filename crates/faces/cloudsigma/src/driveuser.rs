@@ -39,11 +39,7 @@ pub async fn get(
 }
 
 /// `POST driveusers/`: all or none.
-pub async fn create(
-    State(face): State<Face>,
-    caller: Caller,
-    body: Body,
-) -> Result<Created<wire::DriveUsers>, Error> {
+pub async fn create(State(face): State<Face>, caller: Caller, body: Body) -> Result<Created<wire::DriveUsers>, Error> {
     let (mut records, mut faults) = (Vec::new(), Vec::<Fault>::new());
     for object in body.objects()? {
         let mut fields = Fields::new(object);

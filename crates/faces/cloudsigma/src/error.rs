@@ -161,9 +161,7 @@ impl IntoResponse for Error {
                 let why = "This server answers application/json only";
                 one(StatusCode::NOT_ACCEPTABLE, "permission", why, None)
             }
-            Error::LengthRequired => {
-                one(StatusCode::LENGTH_REQUIRED, "validation", "Content-Length is required", None)
-            }
+            Error::LengthRequired => one(StatusCode::LENGTH_REQUIRED, "validation", "Content-Length is required", None),
             Error::TooLarge => one(StatusCode::PAYLOAD_TOO_LARGE, "validation", "The request body is too large", None),
             Error::ChunkThere(number) => {
                 let why = format!("Chunk {number} is already uploaded");
@@ -304,7 +302,9 @@ pub async fn no_such_path(caller: Result<auth::Caller, Error>, request: Request)
 fn content(error: ContentError) -> Response {
     match error {
         ContentError::Store(error) => store(error),
-        ContentError::Body(why) => one(StatusCode::BAD_REQUEST, "validation", &format!("The body broke off: {why}"), None),
+        ContentError::Body(why) => {
+            one(StatusCode::BAD_REQUEST, "validation", &format!("The body broke off: {why}"), None)
+        }
         ContentError::Length { declared, received } => {
             let why = format!("The body was to have {declared} bytes and has {received}");
             one(StatusCode::BAD_REQUEST, "validation", &why, None)

@@ -319,7 +319,8 @@ mod tests {
     fn a_reference_is_an_id_an_object_or_a_uri() {
         let id = "0840ecd2-46b3-40c7-249d-02a4024a350e";
         let uri = format!("/api/2.0/drives/{id}/");
-        let forms = [json!(id), json!(id.to_uppercase()), json!(uri), json!({ "uuid": id }), json!({ "resource_uri": uri })];
+        let forms =
+            [json!(id), json!(id.to_uppercase()), json!(uri), json!({ "uuid": id }), json!({ "resource_uri": uri })];
         for form in forms {
             assert_eq!(reference(&form).map(|id| id.to_string()), Ok(id.to_owned()), "{form}");
         }

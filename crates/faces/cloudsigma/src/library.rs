@@ -20,7 +20,16 @@ const IMAGES_MAX: usize = 10_000;
 
 /// The keys of meta that an image tells as fields of its own. A clone gets them in its meta.
 const TOLD: [&str; 11] = [
-    "arch", "category", "description", "distribution", "favourite", "image_type", "install_notes", "os", "paid", "url",
+    "arch",
+    "category",
+    "description",
+    "distribution",
+    "favourite",
+    "image_type",
+    "install_notes",
+    "os",
+    "paid",
+    "url",
     "version",
 ];
 
@@ -62,9 +71,7 @@ pub async fn get(
 /// Whether an image has what each parameter says. There are few, so they are looked at one by one.
 fn fits(image: &wire::LibraryDrive, params: &Params) -> bool {
     let told = json!(image);
-    let any = |name: &str, fits: &dyn Fn(&str) -> bool| {
-        params.get(name).is_none_or(|text| text.split(',').any(fits))
-    };
+    let any = |name: &str, fits: &dyn Fn(&str) -> bool| params.get(name).is_none_or(|text| text.split(',').any(fits));
     any("name", &|text| image.name == text)
         && any("name__icontains", &|text| image.name.to_lowercase().contains(&text.to_lowercase()))
         && any("uuid", &|text| image.uuid.eq_ignore_ascii_case(text))

@@ -71,10 +71,7 @@ fn find<'k>(named: &str, known: &'k HashMap<String, wire::License>) -> Option<&'
 }
 
 /// What is named and is no licence of the site.
-pub fn unknown<'l>(
-    licenses: &'l Value,
-    known: &'l HashMap<String, wire::License>,
-) -> impl Iterator<Item = &'l str> {
+pub fn unknown<'l>(licenses: &'l Value, known: &'l HashMap<String, wire::License>) -> impl Iterator<Item = &'l str> {
     let named = licenses.as_array().into_iter().flatten().filter_map(|item| item["license"].as_str());
     named.filter(|named| find(named, known).is_none())
 }

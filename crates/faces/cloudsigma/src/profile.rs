@@ -13,7 +13,16 @@ use crate::reply::Bare;
 
 /// What people write of themselves, and nothing here looks at.
 const TEXTS: [&str; 10] = [
-    "address", "bank_reference", "company", "country", "first_name", "last_name", "my_notes", "phone", "postcode", "town",
+    "address",
+    "bank_reference",
+    "company",
+    "country",
+    "first_name",
+    "last_name",
+    "my_notes",
+    "phone",
+    "postcode",
+    "town",
 ];
 
 /// `GET profile/`.

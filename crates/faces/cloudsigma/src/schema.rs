@@ -18,16 +18,18 @@ pub async fn drives(State(_): State<Face>, _: Caller) -> Response {
 
 /// `GET snapshots/schema/`.
 pub async fn snapshots(State(_): State<Face>, _: Caller) -> Bare<Value> {
-    of(&["allocated_size", "drive", "meta", "name", "owner", "resource_uri", "status", "tags", "timestamp", "uuid"], &[
-        "drive", "name", "name__contains", "tag", "uuid",
-    ])
+    of(
+        &["allocated_size", "drive", "meta", "name", "owner", "resource_uri", "status", "tags", "timestamp", "uuid"],
+        &["drive", "name", "name__contains", "tag", "uuid"],
+    )
 }
 
 /// `GET servers/schema/`.
 pub async fn servers(State(_): State<Face>, _: Caller) -> Bare<Value> {
-    of(&["cpu", "drives", "mem", "meta", "name", "owner", "resource_uri", "status", "tags", "uuid", "vnc_password"], &[
-        "name", "name__contains", "tag", "uuid",
-    ])
+    of(
+        &["cpu", "drives", "mem", "meta", "name", "owner", "resource_uri", "status", "tags", "uuid", "vnc_password"],
+        &["name", "name__contains", "tag", "uuid"],
+    )
 }
 
 /// `GET tags/schema/`.
@@ -37,16 +39,18 @@ pub async fn tags(State(_): State<Face>, _: Caller) -> Bare<Value> {
 
 /// `GET jobs/schema/`.
 pub async fn jobs(State(_): State<Face>, _: Caller) -> Bare<Value> {
-    of(&["children", "created", "data", "last_modified", "operation", "resource_uri", "resources", "state", "uuid"], &[
-        "state", "uuid",
-    ])
+    of(
+        &["children", "created", "data", "last_modified", "operation", "resource_uri", "resources", "state", "uuid"],
+        &["state", "uuid"],
+    )
 }
 
 /// `GET libdrives/schema/`.
 pub async fn libdrives(State(_): State<Face>, _: Caller) -> Bare<Value> {
-    of(&["arch", "category", "distribution", "image_type", "media", "meta", "name", "os", "size", "uuid", "version"], &[
-        "arch", "category", "distribution", "image_type", "name", "name__icontains", "os", "uuid", "version",
-    ])
+    of(
+        &["arch", "category", "distribution", "image_type", "media", "meta", "name", "os", "size", "uuid", "version"],
+        &["arch", "category", "distribution", "image_type", "name", "name__icontains", "os", "uuid", "version"],
+    )
 }
 
 fn of(fields: &[&str], filters: &[&str]) -> Bare<Value> {

@@ -133,11 +133,7 @@ pub async fn groups(State(face): State<Face>, caller: Caller) -> Result<Bare<Vec
 }
 
 /// `GET servers/availability_groups/{id}/`: nothing for one that is stopped.
-pub async fn group(
-    State(face): State<Face>,
-    caller: Caller,
-    At(id): At<ServerId>,
-) -> Result<Bare<Vec<String>>, Error> {
+pub async fn group(State(face): State<Face>, caller: Caller, At(id): At<ServerId>) -> Result<Bare<Vec<String>>, Error> {
     show(&face, &caller, id).await?;
     let running = running(&face, &caller).await?;
     Ok(Bare(if running.contains(&id.to_string()) { running } else { Vec::new() }))
@@ -168,7 +164,8 @@ pub fn own(tx: &mut Tx, user: UserId, id: ServerId) -> Result<Server, Error> {
 
 /// The drives on a server, in order.
 pub fn mounts(tx: &mut Tx, id: ServerId) -> Result<Vec<Mount>, StoreError> {
-    let sql = "SELECT drive_id, boot_order, device, dev_channel FROM drive_mounts WHERE server_id = $1 ORDER BY position";
+    let sql =
+        "SELECT drive_id, boot_order, device, dev_channel FROM drive_mounts WHERE server_id = $1 ORDER BY position";
     let mount = |row: &Row| {
         Ok(Mount { drive: row.get(0)?, boot_order: row.get(1)?, device: row.get(2)?, dev_channel: row.get(3)? })
     };

@@ -116,7 +116,10 @@ pub async fn create(State(face): State<Face>, caller: Caller, body: Body) -> Res
     let planned = face.store.read(move |tx| plan(tx, user, asked).map_err(Error::noun)).await?;
     let mut branches = Vec::with_capacity(planned.len());
     for (snapshot, kind, _) in &planned {
-        branches.push(Branch::Snapshot { of: volume::VolumeId(snapshot.drive.0), new: new(&face.store, home, snapshot, kind)? });
+        branches.push(Branch::Snapshot {
+            of: volume::VolumeId(snapshot.drive.0),
+            new: new(&face.store, home, snapshot, kind)?,
+        });
     }
     let rows = planned.clone();
     let unit = caller.unit().rows(move |tx| {
@@ -160,11 +163,7 @@ fn read_new(store: &Store, body: Body) -> Result<Vec<Asked>, Error> {
     Ok(asked)
 }
 
-fn plan(
-    tx: &mut Tx,
-    user: UserId,
-    asked: Vec<Asked>,
-) -> Result<Vec<(Snapshot, StorageType, Vec<TagId>)>, Error> {
+fn plan(tx: &mut Tx, user: UserId, asked: Vec<Asked>) -> Result<Vec<(Snapshot, StorageType, Vec<TagId>)>, Error> {
     let mut planned = Vec::with_capacity(asked.len());
     for Asked { id, drive, name, meta, tags } in asked {
         let of = drive::own(tx, user, drive)?;
@@ -279,7 +278,7 @@ async fn delete(face: &Face, caller: &Caller, mut ids: Vec<SnapshotId>) -> Resul
         Ok(going)
     });
     let going = read.await?;
-    let unit = going.iter().fold(caller.unit(), |unit, info| volume::doom_snapshot(unit, info));
+    let unit = going.iter().fold(caller.unit(), volume::doom_snapshot);
     let unit = unit.rows(move |tx| {
         for id in &ids {
             tx.execute("DELETE FROM drive_tagged WHERE resource_id = $1", &params![*id])?;

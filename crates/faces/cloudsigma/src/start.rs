@@ -81,9 +81,9 @@ async fn take_away_left(face: &Face) -> Result<(), Error> {
     let sql = format!("SELECT id FROM drives WHERE status = 'creating' AND owner_id IS NOT NULL LIMIT {PAGE_ROWS}");
     loop {
         let sql = sql.clone();
-        let left = face.store.read(move |tx| {
-            tx.query(&sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<DriveId>, _>>()
-        });
+        let left = face
+            .store
+            .read(move |tx| tx.query(&sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<DriveId>, _>>());
         let left = left.await?;
         if left.is_empty() {
             return Ok(());
@@ -97,9 +97,9 @@ async fn take_away_left(face: &Face) -> Result<(), Error> {
 /// Copies that had nothing to copy, and whose process ended before it said so.
 async fn settle_copies(face: &Face) -> Result<(), Error> {
     let sql = "SELECT id FROM drives WHERE status = 'cloning_dst' ORDER BY id";
-    let copies = face.store.read(move |tx| {
-        tx.query(sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<DriveId>, _>>()
-    });
+    let copies = face
+        .store
+        .read(move |tx| tx.query(sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<DriveId>, _>>());
     for id in copies.await? {
         clone::settle_ready(face, id).await?;
     }

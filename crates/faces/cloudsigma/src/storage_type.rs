@@ -160,7 +160,8 @@ pub fn avoid_of(params: &Params) -> Vec<Uuid> {
 
 /// Groups of the caller's drives that lie at the same place; with `of`, the one of that drive only.
 pub fn groups(tx: &mut Tx, caller: &Caller, of: Option<DriveId>) -> Result<Vec<Vec<String>>, Error> {
-    let sql = "SELECT storage_type, place, id FROM drives WHERE owner_id = $1 ORDER BY storage_type, place, id LIMIT 100000";
+    let sql =
+        "SELECT storage_type, place, id FROM drives WHERE owner_id = $1 ORDER BY storage_type, place, id LIMIT 100000";
     let (mut groups, mut last) = (Vec::<Vec<String>>::new(), None);
     for row in tx.query(sql, &params![caller.user])? {
         let place: (String, u64) = (row.get(0)?, row.get(1)?);
@@ -191,8 +192,7 @@ pub fn put(tx: &mut Tx, kind: &StorageType, places: &Value) -> Result<(), StoreE
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET allotment_id = excluded.allotment_id, \
         is_default = excluded.is_default, size_min = excluded.size_min, size_max = excluded.size_max, \
         places = excluded.places";
-    let values =
-        params![&kind.name, kind.allotment, kind.is_default, kind.size_min, kind.size_max, places.to_string()];
+    let values = params![&kind.name, kind.allotment, kind.is_default, kind.size_min, kind.size_max, places.to_string()];
     tx.execute(sql, &values).map(drop)
 }
 
@@ -225,7 +225,9 @@ mod tests {
     /// Checklist 21 and 22, as far as arithmetic goes.
     #[test]
     fn sizes_are_rounded_up_to_16_kib_and_bounded() {
-        for (asked, stored) in [(1_207_959_631, 1_207_975_936), (536_870_913, 536_887_296), (1_024_000_000, 1_024_000_000)] {
+        for (asked, stored) in
+            [(1_207_959_631, 1_207_975_936), (536_870_913, 536_887_296), (1_024_000_000, 1_024_000_000)]
+        {
             assert_eq!(kind(1).size(asked), Ok(stored));
         }
         for wrong in [0, SIZE_MIN - STEP_BYTES, (1 << 40) + 1, u64::MAX] {

@@ -15,8 +15,8 @@ use crate::input::{self, At, Body, Fields, Params};
 use crate::list::{self, By, Keep, Window};
 use crate::reply::{Bare, Created, NoContent};
 use crate::select::Select;
-use crate::wire::{self, DRIVE_SHORT, Ref, SERVER_SHORT};
 use crate::server;
+use crate::wire::{self, DRIVE_SHORT, Ref, SERVER_SHORT};
 
 /// The most resources of one tag.
 const RESOURCES_MAX: usize = 1000;
@@ -199,7 +199,8 @@ fn insert(tx: &mut Tx, user: UserId, id: TagId, asked: &Asked) -> Result<(), Sto
     let name = asked.name.clone().unwrap_or_default();
     check_name(tx, user, id, &name)?;
     let meta = asked.meta.clone().unwrap_or_else(|| json!({}));
-    let sql = "INSERT INTO drive_tags (id, owner_id, name, name_folded, meta, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+    let sql =
+        "INSERT INTO drive_tags (id, owner_id, name, name_folded, meta, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
     tx.execute(sql, &params![id, user, &name, name.to_lowercase(), meta.to_string(), tx.now()])?;
     bind(tx, user, id, asked.resources.as_deref().unwrap_or_default())
 }

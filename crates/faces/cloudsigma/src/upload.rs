@@ -93,7 +93,7 @@ impl Drop for Left {
 pub async fn take_away(face: &Face, id: DriveId) -> Result<(), Error> {
     let info = face.store.read(move |tx| volume::info(tx, volume::VolumeId(id.0))).await?;
     let unit = Unit::by(Actor::system("cloudsigma"));
-    let unit = info.iter().fold(unit, |unit, info| volume::doom(unit, info)).rows(move |tx| {
+    let unit = info.iter().fold(unit, volume::doom).rows(move |tx| {
         let sql = "DELETE FROM drives WHERE id = $1 AND status = 'creating'";
         define::unchanged(tx.execute(sql, &params![id])?)
     });
@@ -142,7 +142,8 @@ impl Chunk {
     /// Of a drive that waits for chunks of so many bytes; the last one takes what is left over (spec, section 6.10).
     fn of(drive: &Drive, number: u64, size: u64) -> Result<Chunk, Error> {
         let total = drive.size;
-        let count = total.checked_div(size).ok_or_else(|| Error::field("chunk_size", "A chunk has at least one byte"))?;
+        let count =
+            total.checked_div(size).ok_or_else(|| Error::field("chunk_size", "A chunk has at least one byte"))?;
         let count = count.max(1);
         if count > CHUNKS_MAX {
             return Err(Error::field("chunk_size", format!("An upload has at most {CHUNKS_MAX} chunks")));

@@ -90,7 +90,8 @@ impl Book {
             let node = self.at(at);
             let rest = node.path.strip_prefix(&*before).unwrap_or_default();
             let (path, depth): (Arc<str>, _) = (format!("{path}{rest}").into(), node.depth - was + depth);
-            let (parent, above) = if at == slot { (Some(self.at(to).id), Some(to)) } else { (node.parent, self.above(at)) };
+            let (parent, above) =
+                if at == slot { (Some(self.at(to).id), Some(to)) } else { (node.parent, self.above(at)) };
             let known = self.set_site(at, Site { parent, above, path, depth });
             self.undo.push(Undo::Moved(at, Box::new(known)));
         }

@@ -8,8 +8,10 @@
 //! anything is changed.
 //! **Not here.** The plan itself, which is `site`'s; what a tenant, a user, a repository are, which is their crates'.
 
+mod drives;
 mod koodrive;
 mod nouns;
+mod organization;
 mod partner;
 mod people;
 pub mod route;
@@ -25,28 +27,34 @@ use serde_json::{Value, json};
 use site::{Action, Change, Kind, Objects, Secret, Site, SiteError, Source};
 use store::{Actor, Store, Unit, params};
 
-use crate::fault::Fault;
 use self::koodrive::AppSecrets;
+use crate::fault::Fault;
 
 /// Where what was applied last is kept, among the store's settings.
 const APPLIED: &str = "site.applied";
 
 /// The kinds of objects that this version makes something of. Those of faces not built yet are checked and kept: when a
 /// version that serves them starts, they are new to it.
-const SERVED: [Kind; 12] = [
+const SERVED: [Kind; 15] = [
     Kind::Site,
     Kind::Resource,
     Kind::Operator,
     Kind::Pool,
     Kind::Repository,
     Kind::StorageType,
+    Kind::LibraryDrive,
+    Kind::License,
     Kind::Tenant,
     Kind::User,
     Kind::Token,
     Kind::Project,
     Kind::Partner,
     Kind::KooDrive,
+    Kind::Organization,
 ];
+
+/// The kinds that are only kept: this version makes nothing of them yet.
+const KEPT: &[Kind] = &[];
 
 /// Applies site files, one at a time.
 #[derive(Clone)]
@@ -167,6 +175,8 @@ impl Applier {
         match change.key.kind {
             Kind::Pool => supply::pool(self, change, value).await.map(|()| None),
             Kind::StorageType => supply::storage_type(self, change, value).await.map(|()| None),
+            Kind::LibraryDrive => drives::library_drive(self, change, value).await.map(|()| None),
+            Kind::License => drives::license(self, change, value).await.map(|()| None),
             Kind::Repository => nouns::repository(self, change, value).await.map(|()| None),
             Kind::Project => nouns::project(self, change, value).await.map(|()| None),
             Kind::Operator | Kind::User => people::user(self, change, value).await.map(|()| None),
@@ -174,9 +184,9 @@ impl Applier {
             Kind::Token => people::token(self, change, value).await.map(|()| None),
             Kind::Partner => partner::partner(self, change, value).await.map(|()| None),
             Kind::KooDrive => koodrive::drive(self, change, value, secrets).await.map(|()| None),
-            // Read at the start; and those of faces to come, kept.
+            Kind::Organization => organization::organization(self, change, value).await.map(|()| None),
+            // Read at the start.
             Kind::Site | Kind::Resource => Ok(None),
-            Kind::LibraryDrive | Kind::License | Kind::Organization => Ok(None),
         }
     }
 
@@ -219,8 +229,8 @@ fn notes(changes: &[Change]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for kind in [Kind::LibraryDrive, Kind::License, Kind::Organization] {
-        let made = changes.iter().any(|change| change.key.kind == kind && change.action != Action::Remove);
+    for kind in KEPT {
+        let made = changes.iter().any(|change| change.key.kind == *kind && change.action != Action::Remove);
         if made {
             let word = kind.as_str();
             notes.push(format!("{word}: checked and kept; this version has no face that serves it yet"));

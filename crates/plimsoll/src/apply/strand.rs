@@ -29,6 +29,10 @@ pub(super) async fn check(
             going.push((*change, node));
         }
     }
+    for change in changes.iter().filter(|change| change.key.kind == Kind::Organization) {
+        let nodes = super::organization::going(applier, change, base, want).await?;
+        going.extend(nodes.into_iter().map(|node| (change, node)));
+    }
     let going_ids: HashSet<AllotmentId> = going.iter().map(|(_, node)| node.id).collect();
     for (change, node) in &going {
         refused.extend(in_the_way(applier, change, node, &going_ids).await?);

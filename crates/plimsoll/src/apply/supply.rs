@@ -1,5 +1,6 @@
 //! Pools and storage types: nodes of the supply side that no face makes.
 
+use cloudsigma::apply::StorageTypeWanted;
 use ledger::{AllotmentId, Side};
 use serde_json::Value;
 use site::{Action, Change};
@@ -36,13 +37,26 @@ pub(super) async fn pool(applier: &Applier, change: &Change, value: &Value) -> R
 pub(super) async fn storage_type(applier: &Applier, change: &Change, value: &Value) -> Result<(), Error> {
     let called = &change.key.name;
     if change.action == Action::Remove {
-        return remove(applier, "storage_type", called).await;
+        let Some(node) = node_of(applier, "storage_type", called).await? else { return Ok(()) };
+        let called = called.clone();
+        let unit = Unit::by(by()).remove_allotment(node.id);
+        let unit = unit.rows(move |tx| cloudsigma::apply::remove_storage_type(tx, &called));
+        return applier.store.write(unit).await.map(drop);
     }
     let pool = text(value, "pool");
     let found = node(applier, &format!("{pool}/{called}")).await?;
     let parent = Some(AllotmentRef::Path(Side::Supply, pool));
     let managed_by = Some(Managed::new("site", "storage_type", called));
-    let (unit, _) = put(applier, change, value, found, Node { kind: "storage_type", parent, managed_by })?;
+    let (unit, allotment) = put(applier, change, value, found, Node { kind: "storage_type", parent, managed_by })?;
+    let wanted = StorageTypeWanted {
+        name: called.clone(),
+        allotment,
+        default: value["default"] == true,
+        size_min: value["size"]["min"].as_u64(),
+        size_max: value["size"]["max"].as_u64(),
+        places: value["places"].clone(),
+    };
+    let unit = unit.rows(move |tx| cloudsigma::apply::put_storage_type(tx, &wanted));
     applier.store.write(unit).await.map(drop)
 }
 
@@ -109,11 +123,4 @@ pub(super) async fn node_of(applier: &Applier, kind: &str, called: &str) -> Resu
         None => Ok(None),
     };
     applier.store.read(find).await
-}
-
-async fn remove(applier: &Applier, kind: &str, called: &str) -> Result<(), Error> {
-    match node_of(applier, kind, called).await? {
-        Some(node) => applier.store.write(Unit::by(by()).remove_allotment(node.id)).await.map(drop),
-        None => Ok(()),
-    }
 }

@@ -229,9 +229,9 @@ impl Storage {
         let mut progress = Progress::new("fetched", size, part.size, output.is_json);
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
-            let frame = frame.doing("read the file to its end").map_err(|fault| {
-                fault.hint("what is here is kept; the same command again goes on where it stopped")
-            })?;
+            let frame = frame
+                .doing("read the file to its end")
+                .map_err(|fault| fault.hint("what is here is kept; the same command again goes on where it stopped"))?;
             if let Ok(bytes) = frame.into_data() {
                 part.add(&bytes).await?;
                 progress.add(bytes.len() as u64);

@@ -327,8 +327,7 @@ pub fn insert(tx: &mut Tx, new: &Container) -> Result<(), StoreError> {
         TRAITS.join(", ")
     );
     let key = new.traits.unique_key();
-    let mut values =
-        params![new.id, new.partner, new.claim, new.version, tx.now(), new.encrypted, key].to_vec();
+    let mut values = params![new.id, new.partner, new.claim, new.version, tx.now(), new.encrypted, key].to_vec();
     values.extend(trait_values(&new.traits));
     tx.insert_rows(&into, "", &[values])?;
     insert_attributes(tx, new)

@@ -81,11 +81,7 @@ impl Traits {
         fields.set("allow_publish", &mut self.allow_publish, boolean);
         fields.set("allowed_classifications", &mut self.allowed_classifications, choices(CLASSES));
         fields.set("blocked_classifications", &mut self.blocked_classifications, choices(CLASSES));
-        fields.set(
-            "default_file_lifecycle_action",
-            &mut self.default_file_lifecycle_action,
-            choice(LIFECYCLE_ACTIONS),
-        );
+        fields.set("default_file_lifecycle_action", &mut self.default_file_lifecycle_action, choice(LIFECYCLE_ACTIONS));
         fields.set("default_file_lifecycle_ttl", &mut self.default_file_lifecycle_ttl, integer(-1, SECONDS_MAX));
         fields.set("default_file_publish", &mut self.default_file_publish, choice(PUBLISH));
         fields.set("default_file_threshold_include", &mut self.default_file_threshold_include, boolean);

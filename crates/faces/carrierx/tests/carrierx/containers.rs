@@ -122,7 +122,10 @@ async fn user_keys_may_be_numbers_in_text(house: House) {
     assert_eq!((&made["integer_key_1"], &made["string_key_3"]), (&json!(39984), &json!("s")));
     let path = format!("{CONTAINERS}/{}", sid(&made, "container_sid"));
     assert_eq!(house.ana.patch(&path, json!({ "integer_key_1": "abc" })).await.field(422), "integer_key_1");
-    assert_eq!(house.ana.patch(&path, json!({ "integer_key_1": null })).await.expect(200).json()["integer_key_1"], Value::Null);
+    assert_eq!(
+        house.ana.patch(&path, json!({ "integer_key_1": null })).await.expect(200).json()["integer_key_1"],
+        Value::Null
+    );
 }
 
 // Checklist 24 and 25

@@ -49,7 +49,8 @@ async fn a_form_makes_a_file_in_either_order_of_its_parts(house: House) {
 // Checklist 34
 async fn bytes_as_they_are_make_a_file_with_or_without_a_length(house: House) {
     let container = house.container(json!({})).await;
-    let query = format!("container_sid={container}&name=notes.txt&threshold_include=false&integer_key_1=5&publish=none");
+    let query =
+        format!("container_sid={container}&name=notes.txt&threshold_include=false&integer_key_1=5&publish=none");
     for size in [0, 10, 3_000_000] {
         let content = bytes(size);
         for answer in [house.ana.upload(&query, &content).await, house.ana.upload_chunked(&query, &content).await] {
@@ -60,7 +61,8 @@ async fn bytes_as_they_are_make_a_file_with_or_without_a_length(house: House) {
         }
     }
     assert_eq!(house.used(&container).await, (6_000_020, 6));
-    let keys: Vec<_> = house.ana.get(FILES).await.expect(200).json()["items"][0].as_object().unwrap().keys().cloned().collect();
+    let keys: Vec<_> =
+        house.ana.get(FILES).await.expect(200).json()["items"][0].as_object().unwrap().keys().cloned().collect();
     let mut sorted = keys.clone();
     sorted.sort();
     assert_eq!((keys.len(), keys), (29, sorted), "in alphabetical order");
@@ -77,7 +79,10 @@ async fn a_description_alone_makes_a_file_of_nothing(house: House) {
     let container = house.container(json!({})).await;
     let told = house.ana.post(FILES, json!({ "container_sid": container, "name": "a", "type": "directory" })).await;
     let told = told.expect(201).json();
-    assert_eq!((&told["file_bytes"], &told["type"], &told["content_format"]), (&json!(0), &json!("directory"), &Value::Null));
+    assert_eq!(
+        (&told["file_bytes"], &told["type"], &told["content_format"]),
+        (&json!(0), &json!("directory"), &Value::Null)
+    );
     assert_eq!(house.used(&container).await, (0, 1));
     assert_eq!(house.ana.post(FILES, json!({})).await.field(422), "container_sid");
     assert_eq!(house.ana.post(FILES, json!({ "container_sid": NOBODY })).await.field(422), "container_sid");
@@ -202,7 +207,10 @@ async fn a_download_is_what_was_uploaded_whole_or_in_part(house: House) {
         let (path, content) = (format!("{FILES}/{file}/data"), bytes(size));
         let whole = house.ana.get(&path).await.expect(200);
         assert_eq!(whole.body, content);
-        assert_eq!((whole.header("content-type"), whole.header("content-length")), ("application/pdf", &*size.to_string()));
+        assert_eq!(
+            (whole.header("content-type"), whole.header("content-length")),
+            ("application/pdf", &*size.to_string())
+        );
         let disposition = "attachment; filename=\"na_ve.pdf\"; filename*=UTF-8''na%C3%AFve.pdf";
         assert_eq!(whole.header("content-disposition"), disposition);
         let part = house.ana.with("range", "bytes=10-19").get(&path).await.expect(206);
@@ -264,7 +272,11 @@ async fn a_change_changes_what_is_given(house: House) {
     let path = format!("{FILES}/{file}");
     let mut expected = house.ana.get(&path).await.expect(200).json();
     house.clock.advance(SECOND);
-    for (field, value) in [("name", json!("b.txt")), ("content_format", json!("txt")), ("date_modified", json!("2026-01-01T00:00:01.000Z"))] {
+    for (field, value) in [
+        ("name", json!("b.txt")),
+        ("content_format", json!("txt")),
+        ("date_modified", json!("2026-01-01T00:00:01.000Z")),
+    ] {
         expected[field] = value;
     }
     assert_eq!(house.ana.patch(&path, json!({ "name": "b.txt", "file_bytes": 99 })).await.expect(200).json(), expected);

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use carrierx::apply::{self, Terms, PartnerWanted};
+use carrierx::apply::{self, PartnerWanted, Terms};
 use carrierx::{Face, Settings};
 use content::Content;
 use futures_util::stream;
@@ -312,7 +312,12 @@ pub fn terms(identity: &Identity, login: &str, tokens: &[(&str, &str)]) -> Terms
         (hex::encode(Sha256::digest(token)), scopes.split(' ').map(str::to_owned).collect())
     };
     let password = identity::apply::keep_password(identity, PASSWORD, None).unwrap();
-    Terms { login: Some(login.to_owned()), password: Some(password), tokens: tokens.iter().map(token).collect(), default_container: None }
+    Terms {
+        login: Some(login.to_owned()),
+        password: Some(password),
+        tokens: tokens.iter().map(token).collect(),
+        default_container: None,
+    }
 }
 
 async fn put(

@@ -101,6 +101,9 @@ async fn an_access_name_is_there_once_in_a_container(house: House) {
     let first = house.file(&container, 1, "file_access_name=a/b.txt").await;
     let query = format!("container_sid={container}&file_access_name=a/b.txt");
     let told = house.ana.upload(&query, b"x").await.expect(422).json();
-    assert_eq!((&told["errors"][0]["field"], &told["errors"][0]["reference_sid"]), (&json!("file_access_name"), &json!(first)));
+    assert_eq!(
+        (&told["errors"][0]["field"], &told["errors"][0]["reference_sid"]),
+        (&json!("file_access_name"), &json!(first))
+    );
     assert_eq!(house.used(&container).await, (1, 1));
 }

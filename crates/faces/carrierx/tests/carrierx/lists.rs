@@ -23,7 +23,8 @@ async fn three(house: &House) -> Vec<String> {
     let mut made = Vec::new();
     for (name, quota, key) in [("beta", 300, Some("k")), ("x y", 100, None), ("Alpha", 200, Some("k"))] {
         let attributes = json!({ "bucket": name, "s3": { "region": "eu" } });
-        let body = json!({ "name": name, "quota_bytes": quota, "string_key_1": key, "external_attributes": attributes });
+        let body =
+            json!({ "name": name, "quota_bytes": quota, "string_key_1": key, "external_attributes": attributes });
         made.push(house.container(body).await);
         house.clock.advance(1);
     }

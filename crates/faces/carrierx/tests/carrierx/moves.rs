@@ -41,7 +41,10 @@ async fn a_container_does_not_move_to_where_there_is_no_room(house: House) {
     let path = format!("{CONTAINERS}/{full}");
     let body = json!({ "parent_container_sid": small, "name": "moved" });
     let told = house.ana.patch(&path, body.clone()).await.expect(422).json();
-    assert_eq!((&told["errors"][0]["field"], &told["errors"][0]["reference_sid"]), (&json!("quota_bytes"), &json!(small)));
+    assert_eq!(
+        (&told["errors"][0]["field"], &told["errors"][0]["reference_sid"]),
+        (&json!("quota_bytes"), &json!(small))
+    );
     let kept = house.told(&full).await;
     assert_eq!((&kept["parent_container_sid"], &kept["name"]), (&Value::Null, &json!("N/A")));
     assert_eq!((house.used(&small).await, house.used(&full).await), ((0, 0), (100, 1)));

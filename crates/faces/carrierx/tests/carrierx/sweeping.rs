@@ -147,7 +147,9 @@ async fn the_least_recently_read_go_first(house: House) {
 }
 
 async fn a_threshold_of_files_and_one_on_containers_inside(house: House) {
-    let outer = house.container(json!({ "threshold_action": "delete_oldest", "threshold_files": 250, "quota_files": null })).await;
+    let outer = house
+        .container(json!({ "threshold_action": "delete_oldest", "threshold_files": 250, "quota_files": null }))
+        .await;
     let inner = house.container(json!({ "parent_container_sid": outer, "quota_files": null })).await;
     for number in 0..480 {
         let container = if number % 2 == 0 { &outer } else { &inner };

@@ -47,8 +47,16 @@ pub fn space_quota(quota: &Quota) -> Value {
     entity.insert("name".to_owned(), quota.name.as_str().into());
     entity.insert("organization_guid".to_owned(), org.as_str().into());
     entity.insert("non_basic_services_allowed".to_owned(), quota.paid.into());
-    let order =
-        [cap::SERVICES, cap::ROUTES, cap::MEMORY, cap::INSTANCE_MEMORY, cap::INSTANCES, cap::TASKS, cap::KEYS, cap::PORTS];
+    let order = [
+        cap::SERVICES,
+        cap::ROUTES,
+        cap::MEMORY,
+        cap::INSTANCE_MEMORY,
+        cap::INSTANCES,
+        cap::TASKS,
+        cap::KEYS,
+        cap::PORTS,
+    ];
     put_caps(&mut entity, quota, &order);
     entity.insert("organization_url".to_owned(), format!("/v2/organizations/{org}").into());
     entity.insert("spaces_url".to_owned(), format!("/v2/space_quota_definitions/{}/spaces", quota.id).into());

@@ -48,7 +48,6 @@ macro_rules! on_both {
 pub struct House {
     pub store: Store,
     pub identity: Identity,
-    pub keys: SigningKeys,
     pub clock: Clock,
     pub acme: TenantId,
     /// The admins of their tenants.
@@ -88,7 +87,7 @@ impl House {
         let identity = Identity::new(store.clone(), identity::Settings { cache });
         let keys = SigningKeys::new(store.clone(), None);
         let settings = Settings { public_url: None, version: "0".to_owned() };
-        let door = cloudfoundry::router(Face::new(store.clone(), identity.clone(), keys.clone(), settings));
+        let door = cloudfoundry::router(Face::new(store.clone(), identity.clone(), keys, settings));
         let (acme, globex) = (tenant(&identity, "acme").await, tenant(&identity, "globex").await);
         let hash = password_hash(&identity).await;
         let enter = async |tenant, email: &str, admin| {
@@ -117,7 +116,6 @@ impl House {
             },
             store,
             identity,
-            keys,
             clock,
             acme,
             _folder: folder,
@@ -380,9 +378,8 @@ async fn tenant(identity: &Identity, name: &str) -> TenantId {
 async fn password_hash(identity: &Identity) -> PasswordHash {
     static HASH: OnceLock<PasswordHash> = OnceLock::new();
     let identity = identity.clone();
-    let hashing = move || {
-        HASH.get_or_init(|| identity::apply::keep_password(&identity, PASSWORD, None).unwrap()).clone()
-    };
+    let hashing =
+        move || HASH.get_or_init(|| identity::apply::keep_password(&identity, PASSWORD, None).unwrap()).clone();
     tokio::task::spawn_blocking(hashing).await.unwrap()
 }
 

@@ -132,7 +132,10 @@ async fn a_token_ends_with_its_time_its_password_and_its_revocation(house: House
     basic.refused(401, 1000);
     let token = house.ana.token().await;
     house.clock.advance(13 * 3600 * 1_000_000);
-    assert_eq!(house.ana.get("/v3/organizations").await.expect(401).json()["errors"][0]["title"], "CF-InvalidAuthToken");
+    assert_eq!(
+        house.ana.get("/v3/organizations").await.expect(401).json()["errors"][0]["title"],
+        "CF-InvalidAuthToken"
+    );
     let fresh = |token: &serde_json::Value| house.ana.with_token(token["access_token"].as_str().unwrap());
     let told = house.ana.login().await.expect(200).json();
     let jti = told["jti"].as_str().unwrap();
@@ -150,7 +153,8 @@ async fn a_token_ends_with_its_time_its_password_and_its_revocation(house: House
 }
 
 async fn a_client_that_acts_for_itself_has_no_user(house: House) {
-    let form = format!("grant_type=client_credentials&client_id=admin%40acme.example&client_secret={}", "a+long+password");
+    let form =
+        format!("grant_type=client_credentials&client_id=admin%40acme.example&client_secret={}", "a+long+password");
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let answer = house.stranger.raw("POST", "/oauth/token", &headers, form.into()).await.expect(200).json();
     assert!(answer.get("refresh_token").is_none());

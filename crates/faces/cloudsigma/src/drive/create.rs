@@ -200,12 +200,7 @@ pub fn tag_all(tx: &mut Tx, planned: &[Planned]) -> Result<(), StoreError> {
 }
 
 /// Drives as the answer to their making has them, in the order asked.
-pub fn tell(
-    tx: &mut Tx,
-    user: store::UserId,
-    ids: &[DriveId],
-    status: Status,
-) -> Result<Vec<wire::Drive>, StoreError> {
+pub fn tell(tx: &mut Tx, user: store::UserId, ids: &[DriveId], status: Status) -> Result<Vec<wire::Drive>, StoreError> {
     let mut drives = Vec::with_capacity(ids.len());
     for id in ids {
         drives.extend(drive::find(tx, *id)?.map(|drive| Drive { status, ..drive }));

@@ -33,7 +33,9 @@ impl Definition {
             true => {
                 (fields.need("name", input::name), fields.need("media", media()), fields.need("size", input::integer))
             }
-            false => (fields.may("name", input::name), fields.may("media", media()), fields.may("size", input::integer)),
+            false => {
+                (fields.may("name", input::name), fields.may("media", media()), fields.may("size", input::integer))
+            }
         };
         let affinities = fields.may("affinities", input::list(ITEMS_MAX, input::choice(&["ssd"])));
         let tags = fields.may("tags", input::list(ITEMS_MAX, input::reference));
@@ -57,9 +59,10 @@ impl Definition {
         }
         if let Some(licenses) = &self.licenses {
             let known = license::by_name(tx)?;
-            faults.extend(license::unknown(licenses, &known).map(|name| {
-                Fault::at("licenses", format!("There is no license {name}"))
-            }));
+            faults.extend(
+                license::unknown(licenses, &known)
+                    .map(|name| Fault::at("licenses", format!("There is no license {name}"))),
+            );
         }
         Ok(())
     }

@@ -37,12 +37,7 @@ pub async fn put(
 }
 
 /// `do=resize`.
-pub async fn resize(
-    face: &Face,
-    caller: &Caller,
-    id: DriveId,
-    body: Body,
-) -> Result<Accepted<wire::Drive>, Error> {
+pub async fn resize(face: &Face, caller: &Caller, id: DriveId, body: Body) -> Result<Accepted<wire::Drive>, Error> {
     edit(face, caller, id, body, Mode::Resize).await.map(Accepted::Wrapped)
 }
 

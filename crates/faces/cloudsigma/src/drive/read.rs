@@ -82,11 +82,7 @@ pub async fn groups(State(face): State<Face>, caller: Caller) -> Result<Bare<Vec
 }
 
 /// `GET drives/availability_groups/{id}/`: which lie with this one.
-pub async fn group(
-    State(face): State<Face>,
-    caller: Caller,
-    At(id): At<DriveId>,
-) -> Result<Bare<Vec<String>>, Error> {
+pub async fn group(State(face): State<Face>, caller: Caller, At(id): At<DriveId>) -> Result<Bare<Vec<String>>, Error> {
     let read = face.store.read(move |tx| storage_type::groups(tx, &caller, Some(id)).map_err(Error::noun));
     Ok(Bare(read.await?.pop().unwrap_or_default()))
 }

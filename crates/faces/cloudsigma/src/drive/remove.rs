@@ -64,10 +64,8 @@ pub fn going(tx: &mut Tx, user: UserId, ids: &[DriveId]) -> Result<Vec<Going>, E
     let mut going = Vec::with_capacity(ids.len());
     for id in ids {
         let drive = drive::own(tx, user, id)?;
-        let may_go = matches!(
-            drive.status,
-            Status::Unmounted | Status::Mounted | Status::Uploading | Status::Unavailable
-        );
+        let may_go =
+            matches!(drive.status, Status::Unmounted | Status::Mounted | Status::Uploading | Status::Unavailable);
         drive.check("delete", may_go && !drive::is_running(tx, id)?)?;
         let sql = "SELECT id FROM drive_snapshots WHERE drive_id = $1 ORDER BY id LIMIT $2";
         let mut snapshots = Vec::new();
@@ -83,8 +81,8 @@ pub fn going(tx: &mut Tx, user: UserId, ids: &[DriveId]) -> Result<Vec<Going>, E
 /// Gives their bytes back, and their snapshots'.
 pub fn doom<T>(unit: Unit<T>, going: &[Going]) -> Unit<T> {
     going.iter().fold(unit, |unit, going| {
-        let unit = going.snapshots.iter().fold(unit, |unit, info| volume::doom_snapshot(unit, info));
-        going.volume.iter().fold(unit, |unit, info| volume::doom(unit, info))
+        let unit = going.snapshots.iter().fold(unit, volume::doom_snapshot);
+        going.volume.iter().fold(unit, volume::doom)
     })
 }
 

@@ -175,13 +175,7 @@ pub async fn resume(face: &Face) -> Result<(), Error> {
 }
 
 /// `do=clone`: a server of its own with clones of the disks; cdroms are on both.
-async fn clone(
-    face: &Face,
-    caller: &Caller,
-    id: ServerId,
-    params: &Params,
-    body: Body,
-) -> Result<Response, Error> {
+async fn clone(face: &Face, caller: &Caller, id: ServerId, params: &Params, body: Body) -> Result<Response, Error> {
     let home = caller.home()?;
     let mut fields = body.object()?;
     let name = fields.may("name", input::name);
@@ -195,7 +189,8 @@ async fn clone(
     let is_done = cloning.iter().all(|cloning| cloning.target.drive.source.is_none());
     let (owner, at) = (caller.user, server.created_at);
     let operation = "server_clone";
-    let told = job::New { id: parent, owner, parent: None, operation, target: new.0, is_done, resources: &resources, at };
+    let told =
+        job::New { id: parent, owner, parent: None, operation, target: new.0, is_done, resources: &resources, at };
     let unit = job::insert(clone::rows_of(caller.unit(), owner, &cloning, Some(parent)), &told);
     let more = move |tx: &mut Tx<'_>| {
         write::insert(tx, &server)?;
@@ -228,14 +223,7 @@ fn plan(
     let avoided = storage_type::avoided(tx, caller, avoid)?;
     let strategy = profile::clone_naming(tx, caller.user)?;
     let name = name.unwrap_or_else(|| naming::cloned(&of.name, &strategy, tx.now()));
-    let server = Server {
-        id: new,
-        name,
-        status: STOPPED.to_owned(),
-        created_at: tx.now(),
-        updated_at: tx.now(),
-        ..of
-    };
+    let server = Server { id: new, name, status: STOPPED.to_owned(), created_at: tx.now(), updated_at: tx.now(), ..of };
     let (mut mounts, mut cloning) = (server::mounts(tx, id)?, Vec::new());
     for mount in &mut mounts {
         let drive = drive::own_or_library(tx, caller.user, mount.drive)?;
@@ -244,8 +232,7 @@ fn plan(
         }
         drive.check("clone", drive.status.is_usable())?;
         let origin = Origin::drive(drive);
-        let mut target =
-            clone::target(tx, caller, &origin, Definition::default(), &avoided, DriveId(new_id()))?;
+        let mut target = clone::target(tx, caller, &origin, Definition::default(), &avoided, DriveId(new_id()))?;
         if target.drive.source.is_none() {
             target.drive.status = drive::Status::Mounted;
         }

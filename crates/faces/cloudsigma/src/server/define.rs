@@ -65,6 +65,11 @@ pub fn nic(nic: Value) -> Value {
     });
     if let (Value::Object(told), Value::Object(given)) = (&mut told, nic) {
         told.extend(given);
+        for key in ["ip_v4_conf", "ip_v6_conf"] {
+            if let Some(Value::Object(conf)) = told.get_mut(key) {
+                conf.entry("ip").or_insert(Value::Null);
+            }
+        }
     }
     told
 }
@@ -164,9 +169,9 @@ pub fn fill_channels(mounts: &mut [Mount]) {
         let device = mounts[place].device.clone();
         let units = if device == "ide" { 2 } else { 256 };
         let free = (0..).map(|unit| format!("{}:{}", unit / units, unit % units));
-        let free = free.take(MOUNTS_MAX + 1).find(|channel| {
-            !mounts.iter().any(|other| other.device == device && other.dev_channel == *channel)
-        });
+        let free = free
+            .take(MOUNTS_MAX + 1)
+            .find(|channel| !mounts.iter().any(|other| other.device == device && other.dev_channel == *channel));
         mounts[place].dev_channel = free.unwrap_or_default();
     }
 }

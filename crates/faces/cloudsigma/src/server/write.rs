@@ -76,7 +76,8 @@ pub async fn put(
             mounts
         });
         let is_changed = |key: &str| before.definition.get(key) != definition.rest.get(key);
-        let is_heavy = wanted.as_ref().is_some_and(|wanted| *wanted != mounts) || is_changed("cpu") || is_changed("mem");
+        let is_heavy =
+            wanted.as_ref().is_some_and(|wanted| *wanted != mounts) || is_changed("cpu") || is_changed("mem");
         if before.status != STOPPED && is_heavy {
             return Err(Error::state("change", "guest", "started", STOPPED).noun());
         }

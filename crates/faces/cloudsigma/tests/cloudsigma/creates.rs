@@ -81,7 +81,8 @@ async fn sizes_are_rounded_up_to_16_kib(house: House) {
 
 /// Checklist 22.
 async fn a_size_out_of_bounds_is_refused(house: House) {
-    for size in [json!(0), json!(-5), json!("x"), json!(1.5), json!(GIB / 2 - 1_000_000), json!(1_u64 << 62), json!([])] {
+    for size in [json!(0), json!(-5), json!("x"), json!(1.5), json!(GIB / 2 - 1_000_000), json!(1_u64 << 62), json!([])]
+    {
         let body = json!({ "name": "d", "media": "disk", "size": size });
         let fault = house.ana.post("drives/", body).await.expect(400).fault();
         assert_eq!((fault.0.as_str(), fault.1), ("validation", json!("size")), "{size}");

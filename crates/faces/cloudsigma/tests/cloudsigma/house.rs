@@ -169,9 +169,8 @@ impl House {
     /// Puts a drive into a status that it only passes through.
     pub async fn set_status(&self, drive: &str, status: &'static str) {
         let id: uuid::Uuid = drive.parse().unwrap();
-        let unit = Unit::by(by()).rows(move |tx| {
-            tx.execute("UPDATE drives SET status = $2 WHERE id = $1", &params![id, status]).map(drop)
-        });
+        let unit = Unit::by(by())
+            .rows(move |tx| tx.execute("UPDATE drives SET status = $2 WHERE id = $1", &params![id, status]).map(drop));
         self.store.write(unit).await.unwrap();
     }
 

@@ -54,9 +54,28 @@ async fn the_short_list_has_four_keys_and_the_long_one_all(house: House) {
     assert_eq!(keys(&short[0]), ["owner", "resource_uri", "status", "uuid"]);
     let detail = house.ana.get("drives/detail/").await.expect(200).objects();
     let all = [
-        "affinities", "allow_multimount", "backup_scheduler", "grantees", "iops", "jobs", "licenses", "media", "meta",
-        "mounted_on", "name", "owner", "permissions", "remote_snapshots", "resource_uri", "runtime", "size",
-        "snapshots", "status", "storage_type", "tags", "uuid",
+        "affinities",
+        "allow_multimount",
+        "backup_scheduler",
+        "grantees",
+        "iops",
+        "jobs",
+        "licenses",
+        "media",
+        "meta",
+        "mounted_on",
+        "name",
+        "owner",
+        "permissions",
+        "remote_snapshots",
+        "resource_uri",
+        "runtime",
+        "size",
+        "snapshots",
+        "status",
+        "storage_type",
+        "tags",
+        "uuid",
     ];
     assert_eq!(keys(&detail[0]), all);
     assert_eq!(house.ana.show(detail[0]["uuid"].as_str().unwrap()).await, detail[0]);

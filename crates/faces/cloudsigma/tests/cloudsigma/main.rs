@@ -1,4 +1,7 @@
-//! The face from outside: its HTTP, on both databases.
+//! The CloudSigma API over a real store and real volumes, through its router. Every test runs on SQLite and, when
+//! `PLIMSOLL_TEST_POSTGRES` names a server, on PostgreSQL. The numbers are those of the checklist in the API's specification.
+
+#![expect(clippy::unwrap_used, reason = "in a test a failure is a panic")]
 
 #[macro_use]
 mod house;

@@ -85,7 +85,8 @@ async fn drives_are_created_as_printed(house: House) {
     house.limit_supply("disk/nvme", GIB).await;
     let made = house.ana.text("POST", "drives/", body).await.expect(201);
     let printed = include_str!("seed/create_nvme.out.txt");
-    let printed = printed.replace("\"description\": \"\"", "").replace("_snapshotable\": true", "_snapshotable\": null");
+    let printed =
+        printed.replace("\"description\": \"\"", "").replace("_snapshotable\": true", "_snapshotable\": null");
     assert_printed(&made, &printed);
 }
 

@@ -157,7 +157,8 @@ async fn a_clone_of_a_server_has_disks_of_its_own(house: House) {
 
 async fn channels_do_not_clash(house: House) {
     let (one, two) = (house.ana.drive("1").await, house.ana.drive("2").await);
-    let on = |drive: &str, device: &str, channel: &str| json!({ "drive": drive, "device": device, "dev_channel": channel });
+    let on =
+        |drive: &str, device: &str, channel: &str| json!({ "drive": drive, "device": device, "dev_channel": channel });
     for drives in [
         json!([on(&one, "virtio", "0:0"), on(&two, "virtio", "0:0")]),
         json!([on(&one, "ide", "2:0")]),

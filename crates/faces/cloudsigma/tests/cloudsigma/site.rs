@@ -67,7 +67,10 @@ async fn a_licence_keeps_its_number(house: House) {
     put("two", "Two").await;
     put("one", "First").await;
     let listed = house.ana.get("licenses/").await.expect(200).objects();
-    assert_eq!((&listed[0]["long_name"], &listed[0]["resource_uri"]), (&json!("First"), &json!("/api/2.0/licenses/1/")));
+    assert_eq!(
+        (&listed[0]["long_name"], &listed[0]["resource_uri"]),
+        (&json!("First"), &json!("/api/2.0/licenses/1/"))
+    );
     apply::remove_license(&house.store, by(), "one".to_owned()).await.unwrap();
     assert_eq!(house.ana.get("licenses/").await.expect(200).objects().len(), 1);
 }

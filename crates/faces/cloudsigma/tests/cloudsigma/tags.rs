@@ -59,7 +59,8 @@ async fn a_name_of_a_tag_is_there_once(house: House) {
 }
 
 async fn the_library_is_told_to_everybody_and_cloned(house: House) {
-    let meta = json!({ "os": "linux", "arch": "64", "distribution": "debian", "version": "12", "image_type": "preinst" });
+    let meta =
+        json!({ "os": "linux", "arch": "64", "distribution": "debian", "version": "12", "image_type": "preinst" });
     let id = house.library("Debian 12", "disk", meta.clone()).await;
     house.library("Other", "cdrom", json!({ "os": "other" })).await;
     for user in [&house.ana, &house.mallory] {
@@ -115,8 +116,7 @@ async fn licences_of_a_library_clone_stay(house: House) {
 async fn a_profile_is_kept(house: House) {
     let told = house.ana.get("profile/").await.expect(200).json();
     let seen = (&told["uuid"], &told["email"], &told["clone_naming"], &told["state"], &told["first_name"]);
-    let wanted =
-        (&json!(house.ana.id), &json!("ana@acme.example"), &json!("NONE"), &json!("REGULAR"), &json!("Ana"));
+    let wanted = (&json!(house.ana.id), &json!("ana@acme.example"), &json!("NONE"), &json!("REGULAR"), &json!("Ana"));
     assert_eq!(seen, wanted);
     let body = json!({ "company": "Acme", "email": "other@acme.example", "meta": { "a": "b" }, "last_name": "New" });
     let told = house.ana.put("profile/", body).await.expect(200).json();

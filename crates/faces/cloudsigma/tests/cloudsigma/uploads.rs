@@ -183,7 +183,8 @@ async fn an_upload_that_breaks_off_leaves_nothing(house: House) {
         Ok::<_, std::io::Error>(bytes(100_000))
     });
     let body = Body::from_stream(first.chain(stream::pending()));
-    let call = tokio::spawn(async move { ana.call("POST", "drives/upload/", &[("content-length", "200000")], body).await });
+    let call =
+        tokio::spawn(async move { ana.call("POST", "drives/upload/", &[("content-length", "200000")], body).await });
     seen.recv().await;
     assert_eq!(house.used_by(&house.ana).await, GIB / 2, "charged before its first byte came");
     call.abort();
