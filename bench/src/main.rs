@@ -7,6 +7,7 @@
 //! taken within a round, because the machine drifts between rounds.
 //! **Bounded.** Every turn has an end, and so has every wait for an answer.
 
+mod cf;
 mod charge;
 mod files;
 mod goals;
@@ -27,6 +28,8 @@ enum Verb {
     Charge(charge::Options),
     /// Small files, each a new one, through the CarrierX face.
     Files(files::Options),
+    /// Quotas read and apps scaled through the Cloud Foundry face, beside the empty handler.
+    Cf(cf::Options),
     /// The empty handler: parses a charge, keeps nothing, answers.
     #[command(hide = true)]
     Empty {
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     match Verb::parse() {
         Verb::Charge(options) => charge::run(&options),
         Verb::Files(options) => files::run(&options),
+        Verb::Cf(options) => cf::run(&options),
         Verb::Empty { listen } => peers::empty::serve(listen),
     }
 }

@@ -39,6 +39,8 @@ enum Name {
     Charge,
     /// Small files through the CarrierX face.
     Files,
+    /// Quotas read and apps scaled through the Cloud Foundry face.
+    Cf,
 }
 
 /// Settings that do not make the peer slower: more connections and a larger cache, checkpoints far apart.
@@ -50,6 +52,7 @@ pub fn run(options: &Options) -> Result<()> {
     match options.name {
         Name::Charge => charge(options),
         Name::Files => files(options),
+        Name::Cf => step("Cloud Foundry, in rounds", &mut bench("cf", options)?),
     }
 }
 

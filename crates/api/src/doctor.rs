@@ -24,16 +24,15 @@ pub async fn run(State(api): State<Api>, caller: Caller) -> Result<Response, Err
     };
     let found = recount.drift.into_iter().filter(|(tenant, text)| is_in_view(&view, *tenant, text));
     let mut drift: Vec<String> = found.map(|(_, text)| text).collect();
-    // Blobs are told by their ids, not by whose they are.
-    let (allotments, claims, blobs) = match own {
-        Some((allotments, claims)) => (allotments, claims, 0),
+    // Blobs and volumes are told by their ids, not by whose they are.
+    let checked = match own {
+        Some((allotments, claims)) => wire::CheckedCounts { allotments, claims, blobs: 0, volumes: 0 },
         None => {
             drift.extend(audit.drift);
-            (recount.allotments, recount.claims, audit.checked)
+            let (allotments, claims) = (recount.allotments, recount.claims);
+            wire::CheckedCounts { allotments, claims, blobs: audit.checked, volumes: audit.volumes }
         }
     };
-    // There are no volumes yet.
-    let checked = wire::CheckedCounts { allotments, claims, blobs, volumes: 0 };
     reply::ok(&wire::Doctor { ok: drift.is_empty(), checked, drift })
 }
 

@@ -9,6 +9,7 @@ mod account;
 mod arrows;
 mod carrierx_client;
 mod cli;
+mod cloudfoundry_client;
 mod cloudsigma_client;
 mod crash;
 mod disk;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use ledger::{ClaimId, ClaimState, Resource};
 use store::Tx;
 
+use super::Volumes;
 use super::house::House;
 use super::row::{self, Layer, LayerId, SnapshotInfo, VolumeInfo};
-use super::Volumes;
 use crate::Error;
 use crate::error::blocking;
 

@@ -109,9 +109,8 @@ fn copy(house: &House, job: &Job, volume: VolumeId, mut layers: Vec<Layer>) -> R
 /// Notes how far a job is; false when it was ended, or its volume is gone.
 pub(super) fn note(house: &House, job: &Job, volume: VolumeId, hundredths: u64) -> Result<bool, Error> {
     let job = job.clone();
-    let unit = Unit::by(system()).rows(move |tx| {
-        Ok(store::jobs::progress(tx, &job, hundredths)? && row::info(tx, volume)?.is_some())
-    });
+    let unit = Unit::by(system())
+        .rows(move |tx| Ok(store::jobs::progress(tx, &job, hundredths)? && row::info(tx, volume)?.is_some()));
     Ok(house.wait(house.store.write(unit))?.value)
 }
 

@@ -103,7 +103,9 @@ impl Handle {
     /// Reads, at most [`READ_BYTES_MAX`].
     pub async fn read(&self, at: u64, length: usize) -> Result<Bytes, Error> {
         if length > READ_BYTES_MAX {
-            return Err(Error::Store(store::Error::Invalid(format!("at most {READ_BYTES_MAX} bytes are read at once"))));
+            return Err(Error::Store(store::Error::Invalid(format!(
+                "at most {READ_BYTES_MAX} bytes are read at once"
+            ))));
         }
         self.with(move |live| {
             let mut bytes = vec![0; length];

@@ -139,7 +139,7 @@ impl House {
                 continue;
             }
             if let Some(file) = self.files.open(&layer.place, id, true).map_err(Error::disk("repairing a layer"))? {
-                
+                qcow2::repair(&file).map_err(Error::disk("repairing a layer"))?;
                 tracing::info!(layer.id = %id, "a layer that was not closed was repaired");
             }
             self.step("repair: done");

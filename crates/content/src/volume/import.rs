@@ -111,7 +111,8 @@ impl Volumes {
                 break;
             }
             let house = self.house.clone();
-            let wrote = move || house.files.take_room(frame.len() as u64).and_then(|()| file.write_all(&frame)).map(|()| file);
+            let wrote =
+                move || house.files.take_room(frame.len() as u64).and_then(|()| file.write_all(&frame)).map(|()| file);
             file = blocking(wrote).await?.map_err(Error::disk("taking an image in"))?;
         }
         if received != length {
@@ -131,7 +132,9 @@ impl Volumes {
 /// An image that is not sound is the caller's fault; a disk that fails is not.
 fn refused(error: std::io::Error) -> Error {
     match error.kind() {
-        std::io::ErrorKind::InvalidData => Error::Store(store::Error::Invalid(format!("the image is refused: {error}"))),
+        std::io::ErrorKind::InvalidData => {
+            Error::Store(store::Error::Invalid(format!("the image is refused: {error}")))
+        }
         _ => Error::disk("looking at an image")(error),
     }
 }
@@ -156,7 +159,9 @@ fn free(house: &House, import: &Import) -> Result<(), Error> {
         unit.also(move |tx| tx.execute("DELETE FROM volume_imports WHERE id = $1", &params![id]).map(drop))
     };
     match house.wait(house.store.write(forget(Unit::by(system()).release(claim)))) {
-        Err(store::Error::NotFound { .. }) => Ok(house.wait(house.store.write(forget(Unit::by(system())))).map(drop)?),
+        Err(store::Error::NotFound { .. }) => {
+            Ok(house.wait(house.store.write(forget(Unit::by(system())))).map(drop)?)
+        }
         other => Ok(other.map(drop)?),
     }
 }

@@ -141,9 +141,10 @@ impl Volumes {
     pub async fn cancel(&self, job: JobId) -> Result<bool, Error> {
         self.house.enter();
         let sql = "SELECT id FROM volumes WHERE job_id = $1 LIMIT 1";
-        let found = self.house.store.read(move |tx| {
-            tx.query_opt(sql, &store::params![job])?.map(|row| row.get::<VolumeId>(0)).transpose()
-        });
+        let found = self
+            .house
+            .store
+            .read(move |tx| tx.query_opt(sql, &store::params![job])?.map(|row| row.get::<VolumeId>(0)).transpose());
         let Some(volume) = found.await? else { return Ok(false) };
         let house = self.house.clone();
         blocking(move || doom::give_up(&house, volume, job, "it was cancelled")).await?
@@ -156,7 +157,8 @@ impl Volumes {
         let payload = serde_json::json!({ "volume": volume });
         let unit = Unit::by(crate::system()).job_as(job, fill::FILL_JOB, payload).also(move |tx| {
             let info = row::info(tx, volume)?.ok_or_else(|| store::Error::not_found("volume", volume))?;
-            let sql = "UPDATE volumes SET fill_id = $2, job_id = $3 WHERE id = $1 AND fill_id IS NULL AND job_id IS NULL";
+            let sql =
+                "UPDATE volumes SET fill_id = $2, job_id = $3 WHERE id = $1 AND fill_id IS NULL AND job_id IS NULL";
             // Below the oldest snapshot nothing is the volume's alone: there it is cut off.
             let layers = row::chain(tx, info.layer)?;
             let snapshots = row::snapshots_of(tx, volume, None, row::CHAIN_MAX * 4)?;

@@ -2,11 +2,11 @@
 
 use store::{Tx, Unit, params};
 
+use super::chain;
 use super::house::House;
 use super::live::{STEP_BYTES, charge};
 use super::qcow2::{Bits, CLUSTER_BYTES, Map};
 use super::row::{self, CHAIN_MAX, Layer, SnapshotInfo, VolumeId};
-use super::chain;
 use crate::{Error, system};
 
 /// A snapshot, and how many layers lie on its.

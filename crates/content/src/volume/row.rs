@@ -116,7 +116,9 @@ pub(super) fn page(
     limit: usize,
 ) -> Result<Vec<(VolumeInfo, bool)>, store::Error> {
     let after = after.map_or(String::new(), |after| after.to_string());
-    let sql = format!("SELECT volumes_doomed.id IS NOT NULL, {VOLUME} WHERE volumes.id > $1 ORDER BY volumes.id LIMIT {limit}");
+    let sql = format!(
+        "SELECT volumes_doomed.id IS NOT NULL, {VOLUME} WHERE volumes.id > $1 ORDER BY volumes.id LIMIT {limit}"
+    );
     let rows = tx.query(&sql, &params![after])?;
     rows.iter().map(|row| Ok((volume_at(row, 1)?, row.get(0)?))).collect()
 }
@@ -268,17 +270,7 @@ pub(super) fn new_volume(info: &VolumeInfo) -> Vec<Value> {
 /// The row of a snapshot.
 pub(super) fn new_snapshot(info: &SnapshotInfo) -> Vec<Value> {
     let (charged, preserved) = (info.charged, info.preserved);
-    params![
-        info.id,
-        info.volume,
-        info.layer,
-        info.claim,
-        &info.place,
-        info.size,
-        charged,
-        preserved
-    ]
-    .to_vec()
+    params![info.id, info.volume, info.layer, info.claim, &info.place, info.size, charged, preserved].to_vec()
 }
 
 /// A layer is about to be written to: it may have a file from now on, and is not sound until it is closed.

@@ -21,9 +21,8 @@ impl Volumes {
     pub(crate) async fn start(&self) -> Result<(), Error> {
         self.house.enter();
         let kinds = [FILL_JOB, IMPORT_JOB, DELETE_JOB, DELETE_SNAPSHOT_JOB];
-        let unit = store::Unit::by(crate::system()).also(move |tx| {
-            kinds.into_iter().try_for_each(|kind| store::jobs::take_over(tx, kind).map(drop))
-        });
+        let unit = store::Unit::by(crate::system())
+            .also(move |tx| kinds.into_iter().try_for_each(|kind| store::jobs::take_over(tx, kind).map(drop)));
         self.house.store.write(unit).await?;
         let house = self.house.clone();
         blocking(move || {

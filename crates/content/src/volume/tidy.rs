@@ -233,9 +233,10 @@ pub(super) fn sweep(house: &Arc<House>) -> Result<(), Error> {
         AND NOT EXISTS (SELECT 1 FROM volumes v WHERE v.layer_id = l.id) \
         AND NOT EXISTS (SELECT 1 FROM volume_snapshots s WHERE s.layer_id = l.id) ORDER BY l.id LIMIT 256";
     loop {
-        let found = house.wait(house.store.read(move |tx| {
-            tx.query(sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<LayerId>, _>>()
-        }))?;
+        let found =
+            house.wait(house.store.read(move |tx| {
+                tx.query(sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<LayerId>, _>>()
+            }))?;
         if found.is_empty() {
             return Ok(());
         }

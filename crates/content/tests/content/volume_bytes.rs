@@ -142,7 +142,9 @@ async fn what_was_made_zero_is_zero_and_its_room_is_given_back() {
         let handle = lab.site.volumes().open(volume).await.unwrap();
         handle.write(0, Bytes::from(noise(2, 4 * MIB))).await.unwrap();
         lab.wrote(volume, 0, &noise(2, 4 * MIB));
-        for (at, length, trims) in [(100, 3 * MIB, true), (4 * MIB - 7, 2 * MIB, false), (7 * MIB, MIB, true), (5, 0, true)] {
+        for (at, length, trims) in
+            [(100, 3 * MIB, true), (4 * MIB - 7, 2 * MIB, false), (7 * MIB, MIB, true), (5, 0, true)]
+        {
             match trims {
                 true => handle.trim(at, length).await.unwrap(),
                 false => handle.write_zeroes(at, length).await.unwrap(),
@@ -171,7 +173,8 @@ async fn an_export_is_an_image_that_qemu_reads_and_any_part_of_it_can_be_had() {
             let image = collect(export.stream(None).unwrap()).await;
             assert_eq!(image.len() as u64, export.size);
             assert!(image.len() < 3 * MIB as usize, "what was never written is not sent");
-            for (first, last) in [(0, 0), (65_535, 65_537), (export.size - 10, export.size + 10), (300_000, 2_000_000)] {
+            for (first, last) in [(0, 0), (65_535, 65_537), (export.size - 10, export.size + 10), (300_000, 2_000_000)]
+            {
                 let part = collect(export.stream(Some((first, last))).unwrap()).await;
                 assert!(part == image[first as usize..=(last as usize).min(image.len() - 1)]);
             }
@@ -213,7 +216,10 @@ async fn several_branches_are_all_made_or_none() {
         let volume = lab.create(4 * MIB).await;
         lab.write(volume, 0, &noise(1, MIB)).await;
         let clones = |count: u64| -> Vec<Branch> {
-            let new = |_| Branch::Clone { of: Source::Volume(volume), new: lab.site.new_volume(3 * MIB + 512 * 2048, dssd()) };
+            let new = |_| Branch::Clone {
+                of: Source::Volume(volume),
+                new: lab.site.new_volume(3 * MIB + 512 * 2048, dssd()),
+            };
             (0..count).map(new).collect()
         };
         let (two, one) = (clones(2), clones(1));
@@ -224,5 +230,44 @@ async fn several_branches_are_all_made_or_none() {
         lab.site.volumes().branch(one, Unit::by(tester())).await.unwrap();
         assert_eq!(lab.site.bytes().await, [(8 * MIB, 0), (8 * MIB, 0)]);
         lab.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_and_a_snapshot_of_a_large_volume_copy_nothing() {
+    // `PLIMSOLL_MEASURE_MIB`: how much is written, for who wants to see that the times do not grow with it.
+    let data = std::env::var("PLIMSOLL_MEASURE_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(16);
+    for ground in grounds() {
+        let site = ground.site(1 << 40).await;
+        let new = site.new_volume(10 << 30, dssd());
+        let volume = new.id;
+        site.store.write(content::volume::create(Unit::by(tester()), &new)).await.unwrap();
+        let handle = site.volumes().open(volume).await.unwrap();
+        for at in 0..data {
+            handle.write(at * 10 * MIB, Bytes::from(noise(at, MIB))).await.unwrap();
+        }
+        handle.flush().await.unwrap();
+        let before = site.volumes().paths(Source::Volume(volume)).await.unwrap();
+        let (mut clones, mut snapshots) = (Vec::new(), Vec::new());
+        for round in 0..10_u64 {
+            handle.write(round * 10 * MIB, Bytes::from(noise(round, 4096))).await.unwrap();
+            let (clone, snapshot) = (site.new_volume(10 << 30, dssd()), site.new_snapshot());
+            let start = std::time::Instant::now();
+            let branch = Branch::Clone { of: Source::Volume(volume), new: clone };
+            site.volumes().branch(vec![branch], Unit::by(tester())).await.unwrap();
+            clones.push(start.elapsed());
+            handle.write(round * 10 * MIB, Bytes::from(noise(round, 4096))).await.unwrap();
+            let start = std::time::Instant::now();
+            let branch = Branch::Snapshot { of: volume, new: snapshot };
+            site.volumes().branch(vec![branch], Unit::by(tester())).await.unwrap();
+            snapshots.push(start.elapsed());
+        }
+        let all = site.volumes().paths(Source::Volume(volume)).await.unwrap();
+        let grown: u64 = all.iter().filter(|path| !before.contains(path)).map(|path| path.metadata().unwrap().len()).sum();
+        assert!(grown < 20 * MIB, "layers of a few clusters each: {grown}");
+        clones.sort();
+        snapshots.sort();
+        println!("{data} MiB of 10 GiB, written to between: clone {:?}, snapshot {:?} (medians)", clones[5], snapshots[5]);
+        handle.close().await.unwrap();
     }
 }

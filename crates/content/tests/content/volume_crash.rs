@@ -19,7 +19,17 @@ use crate::support::*;
 use crate::volume_support::*;
 
 const OPERATIONS: [&str; 11] = [
-    "write", "trim", "snapshot", "clone", "copy", "resize", "delete", "delete-source", "delete-snapshot", "import", "flatten",
+    "write",
+    "trim",
+    "snapshot",
+    "clone",
+    "copy",
+    "resize",
+    "delete",
+    "delete-source",
+    "delete-snapshot",
+    "import",
+    "flatten",
 ];
 const SIZE: u64 = 6 * MIB;
 const BLOCK: u64 = 100_000;
@@ -87,7 +97,8 @@ impl Scene {
         });
         let output = output.await.unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        let said: Vec<String> = said.lines().filter_map(|line| line.split("child: ").nth(1)).map(str::to_owned).collect();
+        let said: Vec<String> =
+            said.lines().filter_map(|line| line.split("child: ").nth(1)).map(str::to_owned).collect();
         let store = ground.open().await;
         let content = Content::new(store.clone(), ground.files(), None);
         content.start().await.unwrap();
@@ -110,7 +121,10 @@ impl Scene {
                     let is_flushed = flushed.is_some_and(|last: u64| at <= last);
                     assert!(!is_flushed || now[place.clone()] == new, "block {at} was flushed");
                     let either = now[place.clone()].iter().zip(before[place].iter().zip(&new));
-                    assert!(either.into_iter().all(|(now, (old, new))| now == old || now == new), "block {at} is old or new");
+                    assert!(
+                        either.into_iter().all(|(now, (old, new))| now == old || now == new),
+                        "block {at} is old or new"
+                    );
                 }
                 let rest = (BLOCKS * BLOCK) as usize;
                 assert!(now[rest..] == before[rest..], "what was not written to is as before");
@@ -129,7 +143,8 @@ impl Scene {
                 let now = lab.site.all(Source::Volume(self.volume)).await;
                 let mut zero = before.clone();
                 zero[5000..(2 * MIB) as usize].fill(0);
-                let is_either = now.iter().zip(before.iter().zip(&zero)).all(|(now, (old, new))| now == old || now == new);
+                let is_either =
+                    now.iter().zip(before.iter().zip(&zero)).all(|(now, (old, new))| now == old || now == new);
                 assert!(if is_done { now == zero } else { is_either });
                 lab.volumes.insert(self.volume, now);
             }

@@ -58,18 +58,27 @@ fn harms(trap: &str) -> Vec<(&'static str, Harm)> {
         image[112..112 + data.len()].copy_from_slice(data);
     };
     vec![
-        ("a backing file", Box::new(move |image: &mut Vec<u8>| {
-            image[1024..1024 + backing.len()].copy_from_slice(backing.as_bytes());
-            put64(image, 8, 1024);
-            put32(image, 16, backing.len() as u32);
-        }) as Harm),
+        (
+            "a backing file",
+            Box::new(move |image: &mut Vec<u8>| {
+                image[1024..1024 + backing.len()].copy_from_slice(backing.as_bytes());
+                put64(image, 8, 1024);
+                put32(image, 16, backing.len() as u32);
+            }) as Harm,
+        ),
         ("a backing file without a name", long(8, 1024)),
         ("a backing name without a place", word(16, 9)),
-        ("a data file", Box::new(move |image: &mut Vec<u8>| {
-            put64(image, 72, 4);
-            extension(image, 0x4441_5441, data.as_bytes());
-        })),
-        ("a data file that no feature tells of", Box::new(move |image: &mut Vec<u8>| extension(image, 0x4441_5441, b"/etc/passwd"))),
+        (
+            "a data file",
+            Box::new(move |image: &mut Vec<u8>| {
+                put64(image, 72, 4);
+                extension(image, 0x4441_5441, data.as_bytes());
+            }),
+        ),
+        (
+            "a data file that no feature tells of",
+            Box::new(move |image: &mut Vec<u8>| extension(image, 0x4441_5441, b"/etc/passwd")),
+        ),
         ("a data file without a name", long(72, 4)),
         ("not closed", long(72, 1)),
         ("marked as damaged", long(72, 2)),
@@ -111,13 +120,21 @@ fn harms(trap: &str) -> Vec<(&'static str, Harm)> {
         ("a short header", word(100, 72)),
         ("a long header", word(100, 1 << 30)),
         ("an odd header", word(100, 105)),
-        ("extensions that do not end", Box::new(|image: &mut Vec<u8>| {
-            image[104..CLUSTER].chunks_exact_mut(8).for_each(|words| words.copy_from_slice(&[9, 9, 9, 9, 0, 0, 0, 0]));
-        })),
-        ("an extension without end", Box::new(|image: &mut Vec<u8>| {
-            put32(image, 104, 0x1234_5678);
-            put32(image, 108, u32::MAX);
-        })),
+        (
+            "extensions that do not end",
+            Box::new(|image: &mut Vec<u8>| {
+                image[104..CLUSTER]
+                    .chunks_exact_mut(8)
+                    .for_each(|words| words.copy_from_slice(&[9, 9, 9, 9, 0, 0, 0, 0]));
+            }),
+        ),
+        (
+            "an extension without end",
+            Box::new(|image: &mut Vec<u8>| {
+                put32(image, 104, 0x1234_5678);
+                put32(image, 108, u32::MAX);
+            }),
+        ),
         ("a second level outside", long(L1, (1 << 40) | COPIED)),
         ("a second level between clusters", long(L1, (L2 as u64 + 512) | COPIED)),
         ("a second level that is the first", long(L1, L1 as u64 | COPIED)),
@@ -127,7 +144,7 @@ fn harms(trap: &str) -> Vec<(&'static str, Harm)> {
         ("data between clusters", long(L2, (DATA + 512) | COPIED)),
         ("data that are a table: a loop", long(L2, L2 as u64 | COPIED)),
         ("data that are the first level: a loop", long(L2, L1 as u64 | COPIED)),
-        ("data that are the counts", long(L2, 2 * CLUSTER as u64 | COPIED)),
+        ("data that are the counts", long(L2, (2 * CLUSTER as u64) | COPIED)),
         ("data that are the header", long(L2, 1 << 16)),
         ("data twice", long(L2 + 8, DATA | COPIED)),
         ("data with odd bits", long(L2, DATA | COPIED | (1 << 61))),
@@ -135,12 +152,15 @@ fn harms(trap: &str) -> Vec<(&'static str, Harm)> {
         ("compressed data that are the header", long(L2, (1 << 62) | 100)),
         ("compressed data that are a table", long(L2, (1 << 62) | L2 as u64)),
         ("compressed data past the end", long(L2, (1 << 62) | (127 << 54) | (DATA + 60000))),
-        ("a bomb: the same data packed many times over", Box::new(|image: &mut Vec<u8>| {
-            put64(image, 24, 512 * MIB);
-            (0..8192).for_each(|at| put64(image, L2 + 8 * at, (1 << 62) | (7 << 54) | DATA));
-        })),
+        (
+            "a bomb: the same data packed many times over",
+            Box::new(|image: &mut Vec<u8>| {
+                put64(image, 24, 512 * MIB);
+                (0..8192).for_each(|at| put64(image, L2 + 8 * at, (1 << 62) | (7 << 54) | DATA));
+            }),
+        ),
         ("a count of nothing for what is in use", Box::new(|image: &mut Vec<u8>| image[2 * CLUSTER + 11] = 0)),
-        ("a table of counts with odd bits", long(CLUSTER, 2 * CLUSTER as u64 | 1)),
+        ("a table of counts with odd bits", long(CLUSTER, (2 * CLUSTER as u64) | 1)),
         ("a block of counts outside", long(CLUSTER, 1 << 45)),
         ("a block of counts that is a table", long(CLUSTER, L2 as u64)),
         ("a block of counts twice", long(CLUSTER + 8, 2 * CLUSTER as u64)),
@@ -150,10 +170,13 @@ fn harms(trap: &str) -> Vec<(&'static str, Harm)> {
         ("nothing", Box::new(|image: &mut Vec<u8>| image.clear())),
         ("zeros", Box::new(|image: &mut Vec<u8>| image.fill(0))),
         ("ones", Box::new(|image: &mut Vec<u8>| image.fill(0xff))),
-        ("an old version with a new feature", Box::new(|image: &mut Vec<u8>| {
-            put32(image, 4, 2);
-            put64(image, L2, DATA | COPIED | 1);
-        })),
+        (
+            "an old version with a new feature",
+            Box::new(|image: &mut Vec<u8>| {
+                put32(image, 4, 2);
+                put64(image, L2, DATA | COPIED | 1);
+            }),
+        ),
     ]
 }
 

@@ -245,7 +245,10 @@ async fn an_import_that_breaks_off_leaves_nothing() {
             assert!(matches!(wrong, Err(Error::Length { .. })));
         }
         let large = lab.site.volumes().import(volume, 23 * MIB, body(&image), unit()).await;
-        assert!(matches!(large, Err(Error::Store(store::Error::Refused(_) | store::Error::NotFound { .. })) | Err(Error::Length { .. })));
+        assert!(matches!(
+            large,
+            Err(Error::Store(store::Error::Refused(_) | store::Error::NotFound { .. })) | Err(Error::Length { .. })
+        ));
         let small = lab.create(2 * MIB).await;
         let refused = lab.site.volumes().import(small, length, body(&image), unit()).await;
         assert!(matches!(refused, Err(Error::Store(store::Error::Invalid(_)))));

@@ -38,7 +38,8 @@ async fn what_clients_write_comes_back_also_after_clone_and_snapshot() {
         let (volume, size) = (lab.create(40 * MIB + 16384).await, 40 * MIB + 16384);
         let url = lab.site.volumes().export_nbd("drive-1", volume, false).await.unwrap();
         let told = nbdinfo(&["--json", &url]);
-        for fact in ["\"export-size\": 41959424", "\"can_multi_conn\": true", "\"can_trim\": true", "\"can_fua\": true"] {
+        for fact in ["\"export-size\": 41959424", "\"can_multi_conn\": true", "\"can_trim\": true", "\"can_fua\": true"]
+        {
             assert!(told.contains(fact), "{fact} in {told}");
         }
         let bytes = noise(1, size);
@@ -47,7 +48,10 @@ async fn what_clients_write_comes_back_also_after_clone_and_snapshot() {
         lab.wrote(volume, 0, &bytes);
         let snapshot = lab.snapshot(volume).await;
         let clone = lab.clone_of(volume).await;
-        qemu_io(&url, &["write -P 7 1000 70000", "write -z 5M 1M", "discard 8M 3M", "write -f -P 9 40M 16384", "flush"]);
+        qemu_io(
+            &url,
+            &["write -P 7 1000 70000", "write -z 5M 1M", "discard 8M 3M", "write -f -P 9 40M 16384", "flush"],
+        );
         lab.wrote(volume, 1000, &[7; 70000]);
         lab.wrote(volume, 5 * MIB, &vec![0; MIB as usize]);
         lab.wrote(volume, 8 * MIB, &vec![0; 3 * MIB as usize]);
@@ -82,7 +86,8 @@ async fn a_volume_that_is_given_out_is_branched_between_two_writes_of_its_client
         let writer = {
             let url = url.clone();
             std::thread::spawn(move || {
-                let commands: Vec<String> = (0..64).map(|at| format!("write -P {} {}k 256k", at + 1, at * 256)).collect();
+                let commands: Vec<String> =
+                    (0..64).map(|at| format!("write -P {} {}k 256k", at + 1, at * 256)).collect();
                 qemu_io(&url, &commands.iter().map(String::as_str).collect::<Vec<_>>());
             })
         };

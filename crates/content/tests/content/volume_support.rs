@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use bytes::Bytes;
+use content::Error;
 use content::volume::{
     self, Branch, NewSnapshot, NewVolume, Place, SnapshotId, SnapshotInfo, Source, VolumeId, VolumeInfo, Volumes,
 };
-use content::Error;
 use futures_util::StreamExt;
 use ledger::{Amounts, ClaimId, Resource};
 use store::{Managed, SupplyRef, Unit};

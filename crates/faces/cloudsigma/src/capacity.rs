@@ -93,7 +93,8 @@ pub async fn usage(State(face): State<Face>, caller: Caller) -> Result<Bare<Valu
 /// `GET subscriptions/`: one for each storage type.
 pub async fn subscriptions(State(face): State<Face>, caller: Caller, params: Params) -> Result<Bare<Value>, Error> {
     let usages = read_usages(&face, &caller).await?;
-    let wanted = |name: &str, value: &str| params.get(name).is_none_or(|text| text.is_empty() || text == value);
+    // Libcloud asks for the status "all".
+    let wanted = |name: &str, value: &str| params.get(name).is_none_or(|text| ["", "all", value].contains(&text));
     let subscription = |(number, usage): (usize, &Usage)| {
         json!({
             "amount": usage.subscribed.to_string(),

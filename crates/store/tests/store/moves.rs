@@ -10,6 +10,7 @@ on_both! {
     a_limit_above_the_new_place_may_refuse_and_nothing_has_moved
     a_node_stays_within_its_tree_and_out_of_itself
     what_comes_behind_a_move_in_its_batch_finds_it_moved
+    a_move_whose_unit_fails_is_undone
 }
 
 fn to(parent: &str) -> AllotmentPatch {
@@ -88,5 +89,22 @@ async fn what_comes_behind_a_move_in_its_batch_finds_it_moved(house: &mut House)
     house.write(unit).await.unwrap();
     assert_eq!(lies(house, node.into()).await, Some(("site/c/a/b/d".to_owned(), 4)));
     assert_eq!(house.load("site/c").await, (3, 0));
+    assert_eq!(house.store.doctor().await.unwrap().drift, vec![]);
+}
+
+async fn a_move_whose_unit_fails_is_undone(house: &mut House) {
+    for name in ["site", "site/a", "site/a/b", "site/c"] {
+        house.make(name, &[(Resource::BYTES, 50)]).await;
+    }
+    house.hold("site/a/b", 5).await.unwrap();
+    let failing = by().change_allotment(path("site/a"), to("site/c")).rows(|_| -> Result<(), Error> {
+        Err(Error::Conflict("the noun does not want it".to_owned()))
+    });
+    // In one batch with a charge behind it, which finds everything where it was.
+    let claim = house.claim("site/a/b", bytes(45));
+    let answers = house.in_one_batch(vec![failing, by().charge(claim).rows(|_| Ok(()))]).await;
+    assert_eq!(answers.iter().map(word).collect::<Vec<_>>(), ["conflict", "ok"]);
+    assert_eq!((house.load("site/c").await, house.load("site/a").await), ((0, 0), (50, 0)));
+    assert_eq!(refusals(house.hold("site/a/b", 1).await).len(), 3);
     assert_eq!(house.store.doctor().await.unwrap().drift, vec![]);
 }

@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::io;
 
-use super::{COMPRESSED, Head, OFFSET, SIZE_MAX, ZERO, flaw, read_table};
 use super::super::files::read_at;
+use super::{COMPRESSED, Head, OFFSET, SIZE_MAX, ZERO, flaw, read_table};
 
 /// The most clusters that a file may have: a bit each is 64 MiB.
 const FILE_CLUSTERS_MAX: u64 = 1 << 29;

@@ -1,8 +1,6 @@
 //! A volume as one qcow2 image that is written nowhere: every byte of it can be told, so it can be sent, from anywhere on.
 
-use super::{
-    BLOCK_ENTRIES, Bits, CLUSTER_BYTES, COPIED, Opening, TABLE_CLUSTERS, TABLE_ENTRIES, to_bytes,
-};
+use super::{BLOCK_ENTRIES, Bits, CLUSTER_BYTES, COPIED, Opening, TABLE_CLUSTERS, TABLE_ENTRIES, to_bytes};
 
 /// Where everything lies in the image: header, counts, tables, data in the guest's order.
 pub(in super::super) struct Layout {

@@ -96,7 +96,9 @@ fn counts(file: &File, used: &Used) -> io::Result<()> {
     let end = used.end();
     let (mut blocks, mut table_clusters) = (1, 1);
     // More counts need more room, which needs counts; this ends since each is for many.
-    while (end + blocks + table_clusters).div_ceil(BLOCK_ENTRIES) > blocks || (blocks * 8).div_ceil(CLUSTER_BYTES) > table_clusters {
+    while (end + blocks + table_clusters).div_ceil(BLOCK_ENTRIES) > blocks
+        || (blocks * 8).div_ceil(CLUSTER_BYTES) > table_clusters
+    {
         blocks = (end + blocks + table_clusters).div_ceil(BLOCK_ENTRIES);
         table_clusters = (blocks * 8).div_ceil(CLUSTER_BYTES);
     }
