@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use base64::Engine;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -76,6 +77,13 @@ impl Client {
     /// The same, calling with a bearer token.
     pub fn with_token(self, token: &str) -> Result<Client, Fault> {
         let authorization = HeaderValue::from_str(&format!("Bearer {token}")).doing("use this token")?;
+        Ok(Client { authorization: Some(authorization), ..self })
+    }
+
+    /// The same, calling with an e-mail address and a password (HTTP Basic).
+    pub fn with_basic(self, email: &str, password: &str) -> Result<Client, Fault> {
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{email}:{password}"));
+        let authorization = HeaderValue::from_str(&format!("Basic {pair}")).doing("use this password")?;
         Ok(Client { authorization: Some(authorization), ..self })
     }
 

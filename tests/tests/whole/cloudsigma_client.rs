@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::{Client, Server, Start};
@@ -126,6 +127,113 @@ fn a_download_as_qcow2_is_an_image_that_qemu_knows_and_a_killed_server_exports_a
 }
 
 #[test]
+fn a_person_makes_clones_exports_and_imports_drives_on_the_command_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = start_in(folder.path()).start();
+    let drive = |arguments: &[&str]| {
+        let ran = Command::new(tests::plimsoll())
+            .args(["drive", arguments[0], "--data", text(&folder.path().join("data"))])
+            .args(&arguments[1..])
+            .args(["--user", EMAIL, "--password", PASSWORD])
+            .current_dir(folder.path())
+            .output()
+            .expect("the binary starts");
+        (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
+    };
+    let done = |arguments: &[&str]| {
+        let (is_success, said) = drive(arguments);
+        assert!(is_success, "{arguments:?}: {said}");
+        said
+    };
+    let (image, back) = (filled(folder.path(), "image.raw", b'D'), path(folder.path(), "back.raw"));
+    assert!(done(&["import", text(&image), "--name", "first"]).contains("imported first as "));
+    assert!(done(&["clone", "first", "--name", "second", "--type", "zadara"]).contains("cloned second as "));
+    assert!(done(&["snapshot", "second", "--name", "then"]).starts_with("taken then as "));
+    assert!(done(&["export", "second", "-o", text(&back)]).contains("exported second to "));
+    assert!(same(&back, &image));
+    done(&["export", "second", "--format", "qcow2"]);
+    let qcow2 = path(folder.path(), "second.qcow2");
+    run("qemu-img", &["check", text(&qcow2)]);
+    assert!(done(&["import", text(&qcow2), "--name", "third"]).contains("imported third as "));
+    done(&["export", "third", "-o", text(&back)]);
+    assert!(same(&back, &image), "what came as qcow2 is what it was");
+    assert!(done(&["create", "fourth", "1 GiB"]).contains("(1 GiB)"));
+    let listed = done(&["ls"]);
+    assert!(["first", "second", "third", "fourth"].iter().all(|name| listed.contains(name)), "{listed}");
+    let (is_success, said) = drive(&["create", "fifth", "1 GiB", "--type", "nvme"]);
+    assert!(!is_success && said.contains("cannot provide enough resources to create a nvme drive"), "{said}");
+    assert!(!drive(&["clone", "nobody"]).0);
+    assert!(site::is_sound(&site::doctor(&server)));
+}
+
+/// Spec, checklist 87: whatever was on its way, nothing is stuck afterwards, and the sums come out.
+#[test]
+fn after_a_kill_in_the_middle_of_everything_no_drive_is_stuck_and_each_is_charged_its_size() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for round in 0..ROUNDS {
+        let server = start_in(folder.path()).start();
+        let workers: Vec<_> = (0..4).map(|worker| std::thread::spawn(busy(caller(&server), worker))).collect();
+        std::thread::sleep(Duration::from_millis(150 + 40 * round));
+        server.kill();
+        workers.into_iter().for_each(|worker| worker.join().expect("a worker only stops"));
+    }
+    let server = start_in(folder.path()).start();
+    let mut caller = caller(&server);
+    let since = Instant::now();
+    let drives = loop {
+        let mut listed = caller.get("/api/2.0/drives/detail/?limit=0").expect("an answer").expect(200).json();
+        let drives = listed["objects"].as_array_mut().map(std::mem::take).expect("a list");
+        // An upload in chunks waits until it is complete or deleted, and nothing else is on its way for long.
+        let is_settled = |drive: &Value| drive["status"] == "unmounted" || drive["status"] == "uploading";
+        if drives.iter().all(is_settled) {
+            break drives;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "stuck: {drives:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(drives.len() > ROUNDS as usize, "{}", drives.len());
+    let started = caller.get("/api/2.0/jobs/?state=started").expect("an answer").expect(200).json();
+    assert_eq!(started["meta"]["total_count"], 0);
+    assert!(site::is_sound(&site::doctor(&server)));
+    let ids: Vec<Value> = drives.iter().map(|drive| json!({ "uuid": drive["uuid"] })).collect();
+    for part in ids.chunks(500) {
+        caller.json("DELETE", "/api/2.0/drives/", &json!(part)).expect("an answer").expect(204);
+    }
+    let usage = caller.get("/api/2.0/currentusage/").expect("an answer").expect(200).json();
+    assert_eq!((&usage["usage"]["dssd"]["using"], &usage["usage"]["zadara"]["using"]), (&json!(0), &json!(0)));
+    assert!(site::is_sound(&site::doctor(&server)));
+}
+
+/// How often the server is killed.
+const ROUNDS: u64 = 6;
+
+/// Somebody who makes, fills, grows, clones, snapshots and deletes drives until the server is gone.
+fn busy(mut caller: Client, worker: u64) -> impl FnOnce() + Send + 'static {
+    move || {
+        let mut work = || -> std::io::Result<()> {
+            for turn in 0.. {
+                let named = format!("w{worker}-{turn}");
+                let image = vec![worker as u8 + 1; 300_000];
+                let made = caller.bytes("POST", &format!("/api/2.0/drives/upload/{named}/"), &image)?.text();
+                let drive = format!("/api/2.0/drives/{made}/");
+                let body = json!({ "name": named, "media": "disk", "size": GIB });
+                caller.json("POST", &format!("{drive}action/?do=resize"), &body)?;
+                caller.json("POST", &format!("{drive}action/?do=clone"), &json!({}))?;
+                caller.json("POST", &format!("{drive}action/?do=clone"), &json!({ "storage_type": "zadara" }))?;
+                caller.json("POST", "/api/2.0/snapshots/", &json!({ "drive": made }))?;
+                caller.json("POST", "/api/2.0/initupload/", &json!({ "name": named, "media": "disk", "size": 5 }))?;
+                if turn % 3 == 2 {
+                    caller.call("DELETE", &drive)?;
+                }
+            }
+            Ok(())
+        };
+        // It ends with the server.
+        let _ = work();
+    }
+}
+
+#[test]
 fn the_example_site_has_no_nvme_and_says_so() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = start_in(folder.path()).start();
@@ -159,9 +267,9 @@ fn one(answer: &Value) -> String {
 /// A drive of 1 GiB on a server.
 fn mounted(caller: &mut Client) -> (String, String) {
     let body = json!({ "name": "d", "media": "disk", "size": GIB });
-    let drive = one(&caller.json("POST", "/api/2.0/drives/", &body).unwrap().expect(201).json());
+    let drive = one(&caller.json("POST", "/api/2.0/drives/", &body).expect("an answer").expect(201).json());
     let body = json!({ "name": "g", "cpu": 1000, "mem": GIB, "vnc_password": "x", "drives": [drive] });
-    let guest = one(&caller.json("POST", "/api/2.0/servers/", &body).unwrap().expect(201).json());
+    let guest = one(&caller.json("POST", "/api/2.0/servers/", &body).expect("an answer").expect(201).json());
     (drive, guest)
 }
 
@@ -172,14 +280,17 @@ fn started(caller: &mut Client, folder: &Path, guest: &str, drive: &str) -> Stri
 }
 
 fn act(caller: &mut Client, guest: &str, action: &str) {
-    caller.json("POST", &format!("/api/2.0/servers/{guest}/action/?do={action}"), &json!({})).unwrap().expect(202);
+    caller
+        .json("POST", &format!("/api/2.0/servers/{guest}/action/?do={action}"), &json!({}))
+        .expect("an answer")
+        .expect(202);
 }
 
 /// The first byte of a drive, which is one that its whole beginning has.
 fn read(caller: &mut Client, drive: &str) -> u8 {
-    caller.get(&format!("/api/2.0/drives/{drive}/")).unwrap().expect(200);
+    caller.get(&format!("/api/2.0/drives/{drive}/")).expect("an answer").expect(200);
     let path = format!("/api/2.0/drives/{drive}/download/");
-    let part = caller.send("GET", &path, "Range: bytes=0-1048575\r\n", b"").unwrap().expect(206).body;
+    let part = caller.send("GET", &path, "Range: bytes=0-1048575\r\n", b"").expect("an answer").expect(206).body;
     assert!(part.len() == 1 << 20 && part.iter().all(|byte| *byte == part[0]));
     part[0]
 }

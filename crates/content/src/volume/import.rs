@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use imago::Mapping;
 use ledger::{Amounts, ClaimId, Resource};
 use serde_json::json;
 use store::{Done, Job, JobId, Managed, NewClaim, SupplyRef, Tx, Unit, params};
@@ -243,17 +244,23 @@ fn read(house: &Arc<House>, job: &Job, volume: VolumeId, import: &Import) -> Res
     let live = &into.open.live;
     let size = image.size();
     let mut bytes = vec![0; PIECE_BYTES as usize];
-    for (number, at) in (0..size).step_by(PIECE_BYTES as usize).enumerate() {
-        if (number as u64).is_multiple_of(NOTE_PIECES) && !note(house, job, volume, at / (size / 100).max(1))? {
+    let (mut at, mut number) = (0, 0_u64);
+    while at < size {
+        if number.is_multiple_of(NOTE_PIECES) && !note(house, job, volume, at / (size / 100).max(1))? {
             return Ok(false);
         }
-        let piece = &mut bytes[..(size - at).min(PIECE_BYTES) as usize];
-        image.read(&mut *piece, at).map_err(Error::disk("reading an image"))?;
-        for (index, part) in piece.chunks(qcow2::CLUSTER_BYTES as usize).enumerate() {
-            if part.iter().any(|byte| *byte != 0) {
-                live.write(part, at + index as u64 * qcow2::CLUSTER_BYTES)?;
-            }
+        number += 1;
+        let (mapping, length) = image.get_mapping(at, size - at).map_err(refused)?;
+        if let Mapping::Zero { .. } | Mapping::Eof { .. } = mapping {
+            at += length.max(1);
+            continue;
         }
+        let piece = &mut bytes[..length.clamp(1, PIECE_BYTES) as usize];
+        image.read(&mut *piece, at).map_err(refused)?;
+        if piece.iter().any(|byte| *byte != 0) {
+            live.write(piece, at)?;
+        }
+        at += piece.len() as u64;
         house.step("import: wrote");
     }
     live.flush()?;

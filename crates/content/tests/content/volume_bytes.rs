@@ -263,11 +263,15 @@ async fn a_clone_and_a_snapshot_of_a_large_volume_copy_nothing() {
             snapshots.push(start.elapsed());
         }
         let all = site.volumes().paths(Source::Volume(volume)).await.unwrap();
-        let grown: u64 = all.iter().filter(|path| !before.contains(path)).map(|path| path.metadata().unwrap().len()).sum();
+        let grown: u64 =
+            all.iter().filter(|path| !before.contains(path)).map(|path| path.metadata().unwrap().len()).sum();
         assert!(grown < 20 * MIB, "layers of a few clusters each: {grown}");
         clones.sort();
         snapshots.sort();
-        println!("{data} MiB of 10 GiB, written to between: clone {:?}, snapshot {:?} (medians)", clones[5], snapshots[5]);
+        println!(
+            "{data} MiB of 10 GiB, written to between: clone {:?}, snapshot {:?} (medians)",
+            clones[5], snapshots[5]
+        );
         handle.close().await.unwrap();
     }
 }

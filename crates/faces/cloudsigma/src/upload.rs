@@ -24,7 +24,7 @@ use crate::drive::define::{self, Definition};
 use crate::drive::{self, Drive, Status};
 use crate::error::Error;
 use crate::ids::DriveId;
-use crate::input::{self, Body};
+use crate::input::{self, Body, Params};
 use crate::reply::{self, Bare};
 use crate::wire;
 
@@ -33,18 +33,30 @@ const LINK_US: Micros = 300 * 1_000_000;
 /// The most chunks of one upload.
 const CHUNKS_MAX: u64 = 1_000_000;
 
-/// `POST drives/upload/`, and with a file's name: a raw image, whose drive's id is the answer.
+/// `POST drives/upload/`, and with a file's name: an image, whose drive's id is the answer. It is raw, as the vendor has it;
+/// with `format=qcow2` (ours) it is one of that format, for a drive of `size` bytes.
 pub async fn direct(
     State(face): State<Face>,
     caller: Caller,
     name: Option<Name>,
+    params: Params,
     request: Request,
 ) -> Result<Response, Error> {
     let home = caller.home()?;
     let length = input::declared_len(request.headers()).ok_or(Error::LengthRequired)?;
+    let is_qcow2 = match params.get("format") {
+        None | Some("" | "raw") => false,
+        Some("qcow2") => true,
+        Some(other) => return Err(Error::field("format", format!("\"{other}\" is no format of an image"))),
+    };
+    let size = match is_qcow2 {
+        true => params.get("size").and_then(|size| size.parse().ok()),
+        false => Some(length),
+    };
+    let size = size.ok_or_else(|| Error::field("size", "This field is required"))?;
     let id = DriveId(face.store.new_id());
     let name = name.map_or_else(|| format!("upload-{id}"), |Name(name)| name);
-    let definition = Definition { name: Some(name), size: Some(length), ..Definition::default() };
+    let definition = Definition { name: Some(name), size: Some(size), ..Definition::default() };
     let asked = vec![Asked { id, definition, is_upload: true }];
     let who = caller.clone();
     let planned = face.store.read(move |tx| create::plan(tx, &who, &[], asked).map_err(Error::noun)).await?;
@@ -52,14 +64,30 @@ pub async fn direct(
     let storage_type = planned.first().map(|planned| planned.drive.storage_type.clone()).unwrap_or_default();
     planned.iter().for_each(|planned| face.note_places(&planned.kind));
     let unit = create::charge(caller.unit(), &face.store, home, &planned)?;
-    face.store.write(unit).await.map_err(|error| Error::from(error).on(&storage_type))?;
     let mut left = Left { face: face.clone(), drive: Some(id) };
-    fill(&face, id, 0, request.into_body(), length).await?;
-    let unit = caller.unit().rows(move |tx| {
-        let sql = "UPDATE drives SET status = 'unmounted' WHERE id = $1 AND status = 'creating'";
-        define::unchanged(tx.execute(sql, &params![id])?)
-    });
-    face.store.write(unit).await?;
+    if let Err(error) = face.store.write(unit).await {
+        let is_known = !matches!(error, StoreError::Busy { .. } | StoreError::Broken(_));
+        left.drive = left.drive.filter(|_| !is_known);
+        return Err(Error::from(error).on(&storage_type));
+    }
+    let arrived = |status: &'static str| {
+        caller.unit().rows(move |tx| {
+            let sql = "UPDATE drives SET status = $2 WHERE id = $1 AND status = 'creating'";
+            define::unchanged(tx.execute(sql, &params![id, status])?)
+        })
+    };
+    match is_qcow2 {
+        // A job of content reads it, and tells this face when it is through.
+        true => {
+            let unit = arrived(Status::CloningDst.as_str());
+            let body = request.into_body().into_data_stream();
+            face.content.volumes().import(volume::VolumeId(id.0), length, body, unit).await?;
+        }
+        false => {
+            fill(&face, id, 0, request.into_body(), length).await?;
+            face.store.write(arrived(Status::Unmounted.as_str())).await?;
+        }
+    }
     left.drive = None;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], id.to_string()).into_response())
 }
@@ -91,6 +119,11 @@ impl Drop for Left {
 
 /// Takes away a drive whose bytes never came.
 pub async fn take_away(face: &Face, id: DriveId) -> Result<(), Error> {
+    // What its call has asked to be written is written before this, and so it is seen.
+    face.store.ready().await?;
+    if face.store.read(move |tx| drive::find(tx, id)).await?.is_none_or(|drive| drive.status != Status::Creating) {
+        return Ok(());
+    }
     let info = face.store.read(move |tx| volume::info(tx, volume::VolumeId(id.0))).await?;
     let unit = Unit::by(Actor::system("cloudsigma"));
     let unit = info.iter().fold(unit, volume::doom).rows(move |tx| {

@@ -86,7 +86,7 @@ impl Put {
 }
 
 /// The file's bytes as a body: as many as it had when it was opened.
-fn sending(file: File, size: u64, progress: Progress) -> Body {
+pub(super) fn sending(file: File, size: u64, progress: Progress) -> Body {
     let pieces = stream::try_unfold((file, size, progress), |(mut file, left, mut progress)| async move {
         if left == 0 {
             return Ok(None);

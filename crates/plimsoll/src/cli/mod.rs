@@ -5,6 +5,7 @@
 
 mod apply;
 mod bench;
+mod drives;
 mod events;
 mod files;
 mod people;
@@ -113,6 +114,9 @@ pub enum Command {
                             plimsoll get acme-voice/greetings/song.mp3 -o copy.mp3"
     )]
     Get(files::Get),
+    /// List, make, clone, snapshot, export and import drives
+    #[command(subcommand)]
+    Drive(drives::Drive),
     /// Put load on a server, and report
     #[command(
         after_help = "Charges small claims on an allotment from many clients at once, and gives them all back.\n\n\
@@ -150,6 +154,7 @@ impl Cli {
         match self.command {
             Command::Put(put) => return put.run(&data, output).await,
             Command::Get(get) => return get.run(&data, output).await,
+            Command::Drive(drive) => return drive.run(&data, output).await,
             _ => {}
         }
         let mut client = Client::local(&data).await?;
@@ -165,7 +170,7 @@ impl Cli {
             Command::User(user) => user.run(&mut client, output).await,
             Command::Openapi => show::print_json(&client.get("/openapi.json").await?),
             Command::Serve(_) | Command::Bench(_) | Command::Completions(_) => Ok(()),
-            Command::Put(_) | Command::Get(_) => Ok(()),
+            Command::Put(_) | Command::Get(_) | Command::Drive(_) => Ok(()),
         }
     }
 }

@@ -97,9 +97,9 @@ async fn a_move_whose_unit_fails_is_undone(house: &mut House) {
         house.make(name, &[(Resource::BYTES, 50)]).await;
     }
     house.hold("site/a/b", 5).await.unwrap();
-    let failing = by().change_allotment(path("site/a"), to("site/c")).rows(|_| -> Result<(), Error> {
-        Err(Error::Conflict("the noun does not want it".to_owned()))
-    });
+    let failing = by()
+        .change_allotment(path("site/a"), to("site/c"))
+        .rows(|_| -> Result<(), Error> { Err(Error::Conflict("the noun does not want it".to_owned())) });
     // In one batch with a charge behind it, which finds everything where it was.
     let claim = house.claim("site/a/b", bytes(45));
     let answers = house.in_one_batch(vec![failing, by().charge(claim).rows(|_| Ok(()))]).await;

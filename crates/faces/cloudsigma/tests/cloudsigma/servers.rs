@@ -124,7 +124,7 @@ async fn drives_come_as_ids_and_as_they_were_told(house: House) {
     assert_eq!(told["drives"].as_array().unwrap().len(), 2);
     assert_eq!(told["drives"][1]["dev_channel"], "0:1");
     let detail = house.ana.get("servers/detail/").await.expect(200).objects();
-    assert_eq!(detail, [told.clone()]);
+    assert_eq!(detail, std::slice::from_ref(&told));
     assert_eq!(house.ana.put(&format!("servers/{id}/"), told.clone()).await.expect(200).json(), told);
 }
 

@@ -1,7 +1,9 @@
 //! The hands of the site file.
 
-use cloudsigma::apply::{self, LibraryDriveWanted};
+use cloudsigma::apply::{self, LibraryDriveWanted, StorageTypeWanted};
+use ledger::{AllotmentId, Side};
 use serde_json::json;
+use store::{NewAllotment, Unit};
 
 use crate::house::{GIB, House, by};
 
@@ -9,6 +11,7 @@ on_both! {
     a_library_drive_is_made_once_and_goes
     an_image_is_filled_from_its_file
     a_licence_keeps_its_number
+    a_type_with_folders_of_its_own_keeps_its_drives_there
 }
 
 fn wanted(name: &str) -> LibraryDriveWanted {
@@ -73,4 +76,33 @@ async fn a_licence_keeps_its_number(house: House) {
     );
     apply::remove_license(&house.store, by(), "one".to_owned()).await.unwrap();
     assert_eq!(house.ana.get("licenses/").await.expect(200).objects().len(), 1);
+}
+
+async fn a_type_with_folders_of_its_own_keeps_its_drives_there(house: House) {
+    let allotment = AllotmentId(house.store.new_id());
+    let parent = Some(store::AllotmentRef::Path(Side::Supply, "disk".to_owned()));
+    let new = NewAllotment { side: Side::Supply, ..NewAllotment::new(allotment, parent, "magnetic".parse().unwrap()) };
+    let folders = ["one", "two"].map(|name| house.folder.path().join(name));
+    folders.iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    let wanted = StorageTypeWanted {
+        name: "magnetic".to_owned(),
+        allotment,
+        default: false,
+        size_min: Some(GIB / 4),
+        size_max: Some(GIB),
+        places: json!({ "paths": folders }),
+    };
+    let unit = Unit::by(by()).create_allotment(new);
+    house.store.write(unit.rows(move |tx| apply::put_storage_type(tx, &wanted))).await.unwrap();
+    // Its own bounds, and its own folders, from then on.
+    let body = |size: u64| json!({ "name": "d", "media": "disk", "size": size, "storage_type": "magnetic" });
+    house.ana.post("drives/", body(GIB + 1)).await.expect(400);
+    let first = house.ana.post("drives/", body(GIB / 4)).await.expect(201).id();
+    let second = house.ana.post(&format!("drives/?avoid={first}"), body(GIB / 4)).await.expect(201).id();
+    for drive in [&first, &second] {
+        house.write(drive, 0, b"here").await;
+    }
+    let has_files = |folder: &std::path::PathBuf| std::fs::read_dir(folder).unwrap().next().is_some();
+    assert!(folders.iter().all(has_files));
+    house.assert_sound().await;
 }
