@@ -83,6 +83,7 @@ async fn a_clone_to_another_place_is_there_at_once_and_a_job_copies_its_bytes() 
         assert_eq!(lab.ended(copy).await, None);
         drop((watched.came, watched.go));
         lab.settle().await;
+        lab.tidied().await;
         let info = lab.site.volume(copy).await.unwrap();
         assert_eq!((info.state, info.job), (VolumeState::Ready, None));
         let job = lab.site.store.read(move |tx| store::jobs::find(tx, job)).await.unwrap().unwrap();
@@ -154,6 +155,7 @@ async fn a_flat_volume_shares_no_layer_and_its_snapshots_stay() {
         lab.wrote(clone, 6 * MIB, &noise(4, MIB));
         lab.settle().await;
         handle.close().await.unwrap();
+        lab.tidied().await;
         lab.check().await;
         let own: Vec<_> = lab.site.volumes().paths(Source::Volume(volume)).await.unwrap();
         let shared = lab.site.volumes().paths(Source::Volume(clone)).await.unwrap();

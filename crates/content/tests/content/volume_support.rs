@@ -173,6 +173,17 @@ impl Lab {
         .await;
     }
 
+    /// Waits until no layer is left over: a copy is done in the commit that says so, and what nobody needs any more goes after it.
+    pub async fn tidied(&self) {
+        let sql = "SELECT 1 FROM volume_layers l WHERE NOT EXISTS (SELECT 1 FROM volumes v WHERE v.layer_id = l.id) \
+            AND NOT EXISTS (SELECT 1 FROM volume_snapshots s WHERE s.layer_id = l.id) \
+            AND (SELECT count(*) FROM volume_layers c WHERE c.parent_id = l.id) < 2 LIMIT 1";
+        until("no layer is left over", async || {
+            self.site.store.read(|tx| Ok(tx.query_opt(sql, &[])?.is_none())).await.unwrap()
+        })
+        .await;
+    }
+
     /// How many rows there are of layers, and how many files.
     pub async fn layers(&self) -> (u64, usize) {
         let sql = "SELECT count(*) FROM volume_layers";
