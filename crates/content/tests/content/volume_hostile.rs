@@ -226,6 +226,15 @@ async fn an_image_with_any_byte_of_its_metadata_changed_is_refused_or_read_withi
             let import = lab.site.volumes().import(volume, image.len() as u64, body(&image), Unit::by(tester()));
             match tokio::time::timeout(Duration::from_secs(20), import).await.unwrap() {
                 Ok(_) => {
+                    for _ in 0..100 {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        lab.site.ground.clock.advance(3_000_000);
+                        let rows = lab.site.store.read(|tx| { let mut v = vec![]; for r in tx.query("SELECT state, attempts, error, kind, progress FROM jobs WHERE state <> 'done' LIMIT 3", &[])? { v.push(format!("{r:?}")); } Ok(v)}).await.unwrap();
+                        if rows.is_empty() {
+                            break;
+                        }
+                        eprintln!("{round} {rows:?}");
+                    }
                     lab.settle().await;
                     // One that could not be read after all takes its volume with it.
                     if lab.site.volume(volume).await.is_none() {
