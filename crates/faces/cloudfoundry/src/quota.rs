@@ -213,7 +213,11 @@ pub fn change(tx: &mut Tx, caller: &Caller, before: &Quota, after: Quota) -> Res
 /// A unit that applies a quota to spaces of its organization, or to organizations of its tenant.
 pub fn apply(caller: &Caller, quota: Quota, to: Vec<Uuid>) -> Unit {
     let unit = limit_all(caller.unit(), &to, Some(&quota));
-    unit.rows(move |tx| point(tx, &quota, &to))
+    unit.rows(move |tx| {
+        // Changed since it was planned with these limits, it would leave those of yesterday on the allotments.
+        hold(tx, &quota)?;
+        point(tx, &quota, &to)
+    })
 }
 
 /// Notes in their rows that these have this quota.
