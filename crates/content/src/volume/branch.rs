@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use ledger::{AMOUNT_MAX, Amounts, ClaimId, Resource};
 use serde_json::json;
-use store::{AllotmentRef, Done, JobId, Managed, NewClaim, SupplyRef, Tx, Unit, params};
+use store::{AllotmentRef, Done, JobId, Managed, NewClaim, SupplyRef, Tx, Unit, Value, params};
+use uuid::Uuid;
 
 use super::fill::FILL_JOB;
 use super::house::{House, Slot};
@@ -98,7 +99,7 @@ impl NewVolume {
     }
 
     /// Its row and its layer's, on this one.
-    fn rows<T>(&self, unit: Unit<T>, on: Option<LayerId>, fill: Option<LayerId>, job: Option<JobId>) -> Unit<T> {
+    fn rows<T>(&self, unit: Unit<T>, on: On, fill: Option<LayerId>, job: Option<JobId>) -> Unit<T> {
         let (size, layer) = (self.size, LayerId(self.id.0));
         let unit = unit.charge(self.charge());
         if !(512..=SIZE_MAX).contains(&size) || !size.is_multiple_of(512) {
@@ -118,8 +119,59 @@ impl NewVolume {
             fill,
             written: false,
         };
-        let layer = row::new_layer(layer, on, &self.place, size);
-        unit.insert(INTO_LAYERS, layer).insert(INTO_VOLUMES, row::new_volume(&info))
+        let unit = unit.insert(INTO_VOLUMES, row::new_volume(&info));
+        let place = self.place.clone();
+        on.put(unit, INTO_LAYERS, move |on| row::new_layer(layer, on, &place, size))
+    }
+}
+
+/// On which layer something new lies.
+#[derive(Clone, Copy)]
+enum On {
+    /// On none.
+    Nothing,
+    /// On this one, which is frozen in the same commit.
+    Frozen(LayerId),
+    /// On what lies below this volume's layer, to which nothing was written.
+    BelowEmpty(VolumeId, LayerId),
+    /// On this snapshot's.
+    Snapshot(SnapshotId),
+}
+
+impl On {
+    /// Which layer that is. One that is named by nobody may be merged away between two commits, so it is asked in the commit.
+    fn layer(self, tx: &mut Tx) -> Result<Option<LayerId>, store::Error> {
+        match self {
+            On::Nothing => Ok(None),
+            On::Frozen(layer) => Ok(Some(layer)),
+            On::BelowEmpty(volume, layer) => match row::info(tx, volume)? {
+                Some(now) if now.layer == layer && !now.written => {
+                    Ok(row::layer(tx, layer)?.and_then(|layer| layer.parent))
+                }
+                _ => Err(store::Error::Conflict(format!("volume {volume} has changed meanwhile"))),
+            },
+            On::Snapshot(id) => {
+                let found = row::snapshot_info(tx, id)?.ok_or_else(|| store::Error::not_found("snapshot", id))?;
+                Ok(Some(found.layer))
+            }
+        }
+    }
+
+    /// Adds the row that says so; as data, where the layer is known.
+    fn put<T>(
+        self,
+        unit: Unit<T>,
+        into: &'static str,
+        row: impl Fn(Option<LayerId>) -> Vec<Value> + Send + Sync + 'static,
+    ) -> Unit<T> {
+        match self {
+            On::Nothing => unit.insert(into, row(None)),
+            On::Frozen(layer) => unit.insert(into, row(Some(layer))),
+            On::BelowEmpty(..) | On::Snapshot(_) => unit.also(move |tx| {
+                let values = row(self.layer(tx)?);
+                tx.insert_rows(into, "", &[values])
+            }),
+        }
     }
 }
 
@@ -133,13 +185,14 @@ fn with_bytes(extra: &Amounts, bytes: u64) -> Amounts {
 
 /// Makes a volume full of zeros in the unit that makes its noun.
 pub fn create<T>(unit: Unit<T>, new: &NewVolume) -> Unit<T> {
-    new.rows(unit, None, None, None)
+    new.rows(unit, On::Nothing, None, None)
 }
 
 /// What is known of a volume that is branched.
 struct Origin {
     info: VolumeInfo,
     layers: Vec<Layer>,
+    has_snapshots: bool,
 }
 
 /// What is known of what is branched.
@@ -156,7 +209,8 @@ impl Origins {
                 Source::Volume(id) if !origins.volumes.contains_key(&id) => {
                     let info = row::info(tx, id)?.ok_or_else(|| store::Error::not_found("volume", id))?;
                     let layers = row::chain(tx, info.layer)?;
-                    origins.volumes.insert(id, Origin { info, layers });
+                    let has_snapshots = !row::snapshots_of(tx, id, None, 1)?.is_empty();
+                    origins.volumes.insert(id, Origin { info, layers, has_snapshots });
                 }
                 Source::Snapshot(id) if !origins.snapshots.contains_key(&id) => {
                     let info = row::snapshot_info(tx, id)?.ok_or_else(|| store::Error::not_found("snapshot", id))?;
@@ -243,7 +297,7 @@ struct Plan<'a> {
     house: &'a House,
     origins: &'a Origins,
     /// On which layer branches of a volume lie.
-    bases: BTreeMap<VolumeId, Option<LayerId>>,
+    bases: BTreeMap<VolumeId, On>,
 }
 
 impl Plan<'_> {
@@ -260,47 +314,49 @@ impl Plan<'_> {
 
     /// Sees to it that a volume has a layer that is frozen, or needs none.
     fn base<T>(&mut self, unit: Unit<T>, origin: &Origin, has_snapshot: bool) -> Result<Unit<T>, Error> {
-        let Origin { info, layers } = origin;
+        let Origin { info, layers, has_snapshots: had_snapshots } = origin;
         if layers.len() >= DEPTH_MAX {
             let text = format!("volume {} lies on {} layers already: delete snapshots of it", info.id, layers.len());
             return Err(Error::Store(store::Error::Conflict(text)));
         }
         let below = layers.get(1).map(|layer| layer.id);
         if !info.written && (below.is_some() || !has_snapshot) && info.fill != Some(info.layer) {
-            self.bases.insert(info.id, below);
-            return Ok(still_empty(unit, info));
+            self.bases.insert(info.id, On::BelowEmpty(info.id, info.layer));
+            return Ok(unit);
         }
-        self.bases.insert(info.id, Some(info.layer));
+        self.bases.insert(info.id, On::Frozen(info.layer));
         let top = LayerId(self.house.store.new_id());
-        Ok(freeze(unit, info, top))
+        let unit = freeze(unit, info, top);
+        // A copy would hide from its snapshots what they are not charged for.
+        let is_deep = layers.len() > DEPTH_SHARED && !had_snapshots && !has_snapshot && info.fill.is_none();
+        Ok(if is_deep { copied(unit, info.id, top) } else { unit })
     }
 
     fn clone<T>(&mut self, unit: Unit<T>, of: Source, new: &NewVolume) -> Result<Unit<T>, Error> {
-        let (size, base, layers) = match of {
-            Source::Volume(id) => match self.origins.volumes.get(&id) {
-                Some(origin) => (origin.info.size, self.bases.get(&id).copied().flatten(), &origin.layers),
-                None => return Err(Error::Store(store::Error::not_found("volume", id))),
-            },
-            Source::Snapshot(id) => match self.origins.snapshots.get(&id) {
-                Some((info, layers)) => (info.size, Some(info.layer), layers),
-                None => return Err(Error::Store(store::Error::not_found("snapshot", id))),
-            },
+        let gone = |noun, id: Uuid| Error::Store(store::Error::not_found(noun, id));
+        let (size, on, layers) = match of {
+            Source::Volume(id) => {
+                let found = self.origins.volumes.get(&id).zip(self.bases.get(&id));
+                let (origin, on) = found.ok_or_else(|| gone("volume", id.0))?;
+                (origin.info.size, *on, &origin.layers)
+            }
+            Source::Snapshot(id) => {
+                let (info, layers) = self.origins.snapshots.get(&id).ok_or_else(|| gone("snapshot", id.0))?;
+                (info.size, On::Snapshot(id), layers)
+            }
         };
         if new.size < size {
             let text = format!("a clone has at least the {size} bytes of what it is cloned from");
             return Err(Error::Store(store::Error::Invalid(text)));
         }
-        let on = layers.iter().skip_while(|layer| base.is_some_and(|base| base != layer.id));
-        let is_elsewhere = base.is_some() && on.clone().any(|layer| layer.place != new.place);
-        let is_deep = base.is_some() && on.count() > DEPTH_SHARED;
+        // An empty layer is not lain on.
+        let below = layers.iter().skip(usize::from(matches!(on, On::BelowEmpty(..))));
+        let is_elsewhere = below.clone().any(|layer| layer.place != new.place);
+        let is_deep = below.count() > DEPTH_SHARED;
         let layer = LayerId(new.id.0);
         let job = JobId(self.house.store.new_id());
         let (fill, shown) = (is_elsewhere || is_deep, is_elsewhere.then_some(job));
-        let unit = new.rows(unit, base, fill.then_some(layer), shown);
-        let unit = match of {
-            Source::Volume(_) => unit,
-            Source::Snapshot(id) => still_there(unit, id),
-        };
+        let unit = new.rows(unit, on, fill.then_some(layer), shown);
         if !fill {
             return Ok(unit);
         }
@@ -308,8 +364,8 @@ impl Plan<'_> {
     }
 
     fn snapshot<T>(&mut self, unit: Unit<T>, of: VolumeId, new: &NewSnapshot) -> Result<Unit<T>, Error> {
-        let found = self.origins.volumes.get(&of).zip(self.bases.get(&of).copied().flatten());
-        let (origin, layer) = found.ok_or_else(|| Error::Store(store::Error::not_found("volume", of)))?;
+        let found = self.origins.volumes.get(&of).zip(self.bases.get(&of));
+        let (origin, on) = found.ok_or_else(|| Error::Store(store::Error::not_found("volume", of)))?;
         let claim = NewClaim {
             id: new.claim,
             demand: new.demand.clone(),
@@ -327,9 +383,14 @@ impl Plan<'_> {
             place: origin.info.place.clone(),
             charged: 0,
             preserved: 0,
-            layer,
+            layer: origin.info.layer,
         };
-        Ok(unit.charge(claim).insert(INTO_SNAPSHOTS, row::new_snapshot(&info)))
+        let row = move |on: Option<LayerId>| {
+            // There is one: a volume without is frozen.
+            let layer = on.unwrap_or(info.layer);
+            row::new_snapshot(&SnapshotInfo { layer, ..info.clone() })
+        };
+        Ok(on.put(unit.charge(claim), INTO_SNAPSHOTS, row))
     }
 }
 
@@ -346,20 +407,12 @@ pub(super) fn freeze<T>(unit: Unit<T>, info: &VolumeInfo, top: LayerId) -> Unit<
     })
 }
 
-/// A volume is there and nothing was written to its layer, in the commit.
-fn still_empty<T>(unit: Unit<T>, info: &VolumeInfo) -> Unit<T> {
-    let (volume, layer) = (info.id, info.layer);
-    unit.also(move |tx| match row::info(tx, volume)? {
-        Some(now) if now.layer == layer && !now.written => Ok(()),
-        _ => Err(store::Error::Conflict(format!("volume {volume} has changed meanwhile"))),
-    })
-}
-
-/// A snapshot is there, in the commit.
-fn still_there<T>(unit: Unit<T>, snapshot: SnapshotId) -> Unit<T> {
+/// A volume that lies on many layers gets a copy of its own by a job, in its new layer.
+fn copied<T>(unit: Unit<T>, volume: VolumeId, top: LayerId) -> Unit<T> {
+    let unit = unit.job(FILL_JOB, json!({ "volume": volume }));
     unit.also(move |tx| {
-        let found = row::snapshot_info(tx, snapshot)?;
-        found.map(drop).ok_or_else(|| store::Error::not_found("snapshot", snapshot))
+        let sql = "UPDATE volumes SET fill_id = $2 WHERE id = $1 AND fill_id IS NULL";
+        tx.execute(sql, &params![volume, top]).map(drop)
     })
 }
 

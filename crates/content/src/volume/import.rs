@@ -119,7 +119,12 @@ impl Volumes {
         if received != length {
             return Err(Error::Length { declared: length, received });
         }
-        let looked = blocking(move || file.sync_all().and_then(|()| qcow2::inspect(&file))).await?;
+        let looked = move || {
+            file.sync_all()?;
+            let size = qcow2::inspect(&file)?;
+            chain::open_inspected(file).map(|_| size)
+        };
+        let looked = blocking(looked).await?;
         match looked.map_err(refused)? {
             found if found > size => {
                 let text = format!("the image is of {found} bytes, and the volume of {size}");
@@ -132,8 +137,9 @@ impl Volumes {
 
 /// An image that is not sound is the caller's fault; a disk that fails is not.
 fn refused(error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof, Unsupported};
     match error.kind() {
-        std::io::ErrorKind::InvalidData => {
+        InvalidData | InvalidInput | Other | UnexpectedEof | Unsupported => {
             Error::Store(store::Error::Invalid(format!("the image is refused: {error}")))
         }
         _ => Error::disk("looking at an image")(error),
@@ -239,7 +245,7 @@ fn read(house: &Arc<House>, job: &Job, volume: VolumeId, import: &Import) -> Res
     let opened = house.files.open_import(&import.place, import.id).map_err(Error::disk("opening an image"))?;
     let Some(file) = opened else { return Err(Error::Store(store::Error::Invalid("the image is gone".to_owned()))) };
     inspect(&file)?;
-    let image = chain::open_inspected(file).map_err(Error::disk("opening an image"))?;
+    let image = chain::open_inspected(file).map_err(refused)?;
     let into = handle::open(house, volume)?;
     let live = &into.open.live;
     let size = image.size();

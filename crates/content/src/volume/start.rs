@@ -25,20 +25,16 @@ impl Volumes {
             .also(move |tx| kinds.into_iter().try_for_each(|kind| store::jobs::take_over(tx, kind).map(drop)));
         self.house.store.write(unit).await?;
         let house = self.house.clone();
-        blocking(move || {
-            import::forget_broken_off(&house)?;
-            tidy::sweep(&house)
-        })
-        .await??;
+        blocking(move || import::forget_broken_off(&house)).await??;
         self.work(FILL_JOB, |house, job| fill::run(house, job, named(job, "volume").map_err(invalid)?));
         self.work(IMPORT_JOB, |house, job| import::run(house, job, named(job, "volume").map_err(invalid)?));
         self.work(DELETE_JOB, |house, job| doom::delete_volume(house, named(job, "volume").map_err(invalid)?));
         self.work(DELETE_SNAPSHOT_JOB, |house, job| {
             doom::delete_snapshot(house, named(job, "snapshot").map_err(invalid)?)
         });
-        // Those whose job has failed too often are tried once more, beside everything else.
+        // Whatever may take long is done beside everything else.
         let house = Arc::downgrade(&self.house);
-        tokio::task::spawn_blocking(move || delete_doomed(&house));
+        tokio::task::spawn_blocking(move || take_away(&house));
         Ok(())
     }
 
@@ -60,8 +56,10 @@ fn invalid(text: String) -> Error {
     Error::Store(store::Error::Invalid(text))
 }
 
-fn delete_doomed(house: &Weak<House>) {
+/// What is doomed is deleted, also where its job has failed too often; what a crash has left of layers goes.
+fn take_away(house: &Weak<House>) {
     let Some(house) = house.upgrade() else { return };
+    say(tidy::sweep(&house));
     let mut after = None;
     loop {
         let Ok(page) = house.wait(house.store.read(move |tx| row::page(tx, after, PAGE))) else { return };

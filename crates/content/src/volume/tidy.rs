@@ -226,22 +226,21 @@ pub(super) fn reload_with(house: &Arc<House>, layer: LayerId) -> Result<(), Erro
     Ok(())
 }
 
-/// Layers that nothing needs, and that a crash has left: found at the start.
+/// Takes away what a crash has left: layers that nobody names and that at most one other layer needs.
 pub(super) fn sweep(house: &Arc<House>) -> Result<(), Error> {
-    let sql = "SELECT l.id FROM volume_layers l WHERE \
-        NOT EXISTS (SELECT 1 FROM volume_layers c WHERE c.parent_id = l.id) \
-        AND NOT EXISTS (SELECT 1 FROM volumes v WHERE v.layer_id = l.id) \
-        AND NOT EXISTS (SELECT 1 FROM volume_snapshots s WHERE s.layer_id = l.id) ORDER BY l.id LIMIT 256";
+    let sql = "SELECT l.id FROM volume_layers l WHERE l.id > $1 \
+        AND NOT EXISTS (SELECT 1 FROM volumes v WHERE v.layer_id = l.id OR v.fill_id = l.id) \
+        AND NOT EXISTS (SELECT 1 FROM volume_snapshots s WHERE s.layer_id = l.id) \
+        AND (SELECT count(*) FROM volume_layers c WHERE c.parent_id = l.id) < 2 ORDER BY l.id LIMIT 256";
+    let mut after = String::new();
     loop {
-        let found =
-            house.wait(house.store.read(move |tx| {
-                tx.query(sql, &[])?.iter().map(|row| row.get(0)).collect::<Result<Vec<LayerId>, _>>()
-            }))?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        for layer in found {
-            tidy(house, layer)?;
-        }
+        let from = after.clone();
+        let found = house.wait(house.store.read(move |tx| {
+            let rows = tx.query(sql, &params![from])?;
+            rows.iter().map(|row| row.get(0)).collect::<Result<Vec<LayerId>, _>>()
+        }))?;
+        let Some(last) = found.last() else { return Ok(()) };
+        after = last.to_string();
+        found.into_iter().try_for_each(|layer| tidy(house, layer))?;
     }
 }

@@ -4,8 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use content::volume::{self, Finished, Source, VolumeId, VolumeState};
+use content::volume::{self, Branch, Finished, Source, VolumeId, VolumeState};
 use content::{Content, Error};
+use futures_util::future::join_all;
 use store::{JobState, Unit, params};
 
 use crate::support::*;
@@ -187,6 +188,25 @@ async fn a_long_line_of_clones_is_cut_into_copies() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_cloned_and_written_to_again_and_again_stays_on_few_layers() {
+    for ground in grounds().into_iter().take(1) {
+        let mut lab = ground.lab(1 << 30).await;
+        let volume = lab.create(MIB).await;
+        for round in 0..60 {
+            lab.write(volume, round * 15_000, &noise(round, 20_000)).await;
+            lab.clone_of(volume).await;
+            if round % 20 == 19 {
+                lab.settle().await;
+            }
+        }
+        lab.settle().await;
+        let layers = lab.site.volumes().paths(Source::Volume(volume)).await.unwrap().len();
+        assert!(layers <= 45, "{layers}");
+        lab.check().await;
+    }
+}
+
 /// An image of qemu's making.
 fn made(bytes: &[u8], options: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
@@ -259,5 +279,61 @@ async fn an_import_that_breaks_off_leaves_nothing() {
         assert_eq!(lab.site.bytes().await, [(10 * MIB, 0); 2]);
         assert_eq!(lab.layers().await, (2, 0));
         lab.check().await;
+    }
+}
+
+/// One of many that make and delete at once: what each has made, and what it must hold.
+async fn rummage(site: &Site, seed: u64, base: VolumeId, snapshot: volume::SnapshotId, then: &[u8]) {
+    let unit = || Unit::by(tester());
+    let mut bytes = then.to_vec();
+    for round in 0..4 {
+        let of = if (seed + round).is_multiple_of(2) { Source::Volume(base) } else { Source::Snapshot(snapshot) };
+        let new = site.new_volume(4 * MIB, dssd());
+        let id = new.id;
+        site.volumes().branch(vec![Branch::Clone { of, new }], unit()).await.unwrap();
+        let handle = site.volumes().open(id).await.unwrap();
+        let part = noise(seed * 100 + round, MIB);
+        handle.write(round * MIB / 2, Bytes::copy_from_slice(&part)).await.unwrap();
+        let mut now = then.to_vec();
+        now[(round * MIB / 2) as usize..][..MIB as usize].copy_from_slice(&part);
+        let own = site.new_snapshot();
+        let own_id = own.id;
+        site.volumes().branch(vec![Branch::Snapshot { of: id, new: own }], unit()).await.unwrap();
+        handle.write(0, Bytes::from(vec![seed as u8; 5000])).await.unwrap();
+        bytes.clone_from(&now);
+        now[..5000].fill(seed as u8);
+        drop(handle);
+        let second = site.new_volume(4 * MIB, dssd());
+        let second_id = second.id;
+        site.volumes().branch(vec![Branch::Clone { of: Source::Snapshot(own_id), new: second }], unit()).await.unwrap();
+        let info = site.snapshot(own_id).await.unwrap();
+        site.store.write(volume::doom_snapshot(unit(), &info)).await.unwrap();
+        let third = site.new_volume(4 * MIB, dssd());
+        let third_id = third.id;
+        site.volumes().branch(vec![Branch::Clone { of: Source::Volume(second_id), new: third }], unit()).await.unwrap();
+        assert!(site.all(Source::Volume(id)).await == now);
+        let info = site.volume(id).await.unwrap();
+        site.store.write(volume::doom(unit(), &info)).await.unwrap();
+        assert!(site.all(Source::Volume(second_id)).await == bytes);
+        let info = site.volume(second_id).await.unwrap();
+        site.store.write(volume::doom(unit(), &info)).await.unwrap();
+        assert!(site.all(Source::Volume(third_id)).await == bytes);
+        let info = site.volume(third_id).await.unwrap();
+        site.store.write(volume::doom(unit(), &info)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clone_write_snapshot_and_delete_beside_each_other() {
+    for ground in grounds() {
+        let mut lab = ground.lab(1 << 40).await;
+        let base = lab.create(4 * MIB).await;
+        lab.write(base, 0, &noise(1, 2 * MIB)).await;
+        let snapshot = lab.snapshot(base).await;
+        let then = lab.volumes[&base].clone();
+        join_all((0..6).map(|seed| rummage(&lab.site, seed, base, snapshot, &then))).await;
+        lab.settle().await;
+        lab.check().await;
+        assert_eq!(lab.layers().await.0, 2, "a layer of the volume, and one of its snapshot");
     }
 }

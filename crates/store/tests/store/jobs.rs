@@ -15,6 +15,9 @@ on_both! {
     a_job_that_failed_runs_again_later
     a_job_waits_through_a_restart
     a_job_whose_process_died_runs_again_when_its_lease_is_over
+    a_job_that_was_ended_does_not_run_and_its_worker_is_told
+    jobs_that_are_taken_over_are_due_at_once
+    what_also_changes_is_written_before_the_units_own_rows_and_falls_with_them
 }
 
 fn worker(store: &Store, fails: u64) -> mpsc::UnboundedReceiver<Job> {
@@ -123,4 +126,59 @@ async fn a_job_whose_process_died_runs_again_when_its_lease_is_over(house: &mut 
         .store
         .read(move |tx| tx.query_opt("SELECT attempts FROM jobs WHERE id = $1", &params![id])?.unwrap().get::<i64>(0));
     assert_eq!(attempts.await.unwrap(), 2);
+}
+
+async fn a_job_that_was_ended_does_not_run_and_its_worker_is_told(house: &mut House) {
+    let (ended, waiting) = (JobId(house.store.new_id()), JobId(house.store.new_id()));
+    let end = |id, why: Option<&'static str>| by().rows(move |tx| store::jobs::end(tx, id, why));
+    house.write(by().job_as(ended, "count", json!(1))).await.unwrap();
+    assert!(house.write(end(ended, Some("it was cancelled"))).await.unwrap().value);
+    assert!(!house.write(end(ended, None)).await.unwrap().value, "it is over");
+    let (began, mut begun) = mpsc::unbounded_channel();
+    house.store.work("count", move |job: Job| {
+        began.send(job).unwrap();
+        std::future::pending()
+    });
+    house.write(by().job_as(waiting, "count", json!(2))).await.unwrap();
+    let job = begun.recv().await.unwrap();
+    assert_eq!(job.id, waiting);
+    let progress = |job: Job| by().rows(move |tx| store::jobs::progress(tx, &job, 250));
+    assert!(house.write(progress(job.clone())).await.unwrap().value);
+    let found = house.store.read(move |tx| store::jobs::find(tx, waiting)).await.unwrap().unwrap();
+    assert_eq!((found.progress, found.state), (99, JobState::Running), "only what is done is whole");
+    assert!(house.write(end(waiting, None)).await.unwrap().value);
+    assert!(!house.write(progress(job)).await.unwrap().value);
+    let found = house.store.read(move |tx| store::jobs::find(tx, waiting)).await.unwrap().unwrap();
+    assert_eq!((found.progress, found.state), (100, JobState::Done));
+    let found = house.store.read(move |tx| store::jobs::find(tx, ended)).await.unwrap().unwrap();
+    assert_eq!((found.state, found.error.as_deref()), (JobState::Failed, Some("it was cancelled")));
+}
+
+async fn jobs_that_are_taken_over_are_due_at_once(house: &mut House) {
+    let (began, mut begun) = mpsc::unbounded_channel();
+    house.store.work("count", move |job: Job| {
+        began.send(job.id).unwrap();
+        std::future::pending()
+    });
+    house.write(by().job("count", json!(7))).await.unwrap();
+    let id = begun.recv().await.unwrap();
+    house.reopen().await;
+    let taken = house.write(by().rows(|tx| store::jobs::take_over(tx, "count"))).await.unwrap();
+    assert_eq!(taken.value, 1);
+    let mut runs = worker(&house.store, 0);
+    assert_eq!(runs.recv().await.unwrap().id, id);
+    until(&house.store, id, JobState::Done).await;
+}
+
+async fn what_also_changes_is_written_before_the_units_own_rows_and_falls_with_them(house: &mut House) {
+    let also = || {
+        by().also(|tx| tx.execute("INSERT INTO settings (key, value) VALUES ('also', $1)", &params!["first"]).map(drop))
+    };
+    let failed = also().rows(|_| Err::<(), _>(Error::Conflict("no".into())));
+    assert_eq!(word(&house.write(failed).await), "conflict");
+    let failed = also().also(|_| Err(Error::Conflict("no".into())));
+    assert_eq!(word(&house.write(failed).await), "conflict");
+    assert_eq!(house.number("SELECT count(*) FROM settings WHERE key = 'also'").await, 0);
+    let seen = also().rows(|tx| tx.execute("UPDATE settings SET value = 'second' WHERE key = 'also'", &[]));
+    assert_eq!(house.write(seen).await.unwrap().value, 1);
 }

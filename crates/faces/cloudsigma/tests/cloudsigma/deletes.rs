@@ -10,6 +10,7 @@ on_both! {
     without_a_list_nothing_is_deleted
     a_running_server_keeps_its_drive_and_a_stopped_one_loses_it
     a_drive_takes_its_snapshots_and_its_users_with_it
+    a_snapshot_taken_beside_a_delete_leaves_nothing_behind
 }
 
 /// Checklist 40.
@@ -71,5 +72,25 @@ async fn a_drive_takes_its_snapshots_and_its_users_with_it(house: House) {
     house.ana.get(&format!("snapshots/{snapshot}/")).await.expect(404);
     house.ana.get(&format!("driveusers/{drive}/")).await.expect(404);
     assert_eq!(house.ana.get("driveusers/").await.expect(200).json()["meta"]["total_count"], 0);
+    house.assert_sound().await;
+}
+
+async fn a_snapshot_taken_beside_a_delete_leaves_nothing_behind(house: House) {
+    for _ in 0..25 {
+        let drive = house.ana.drive("d").await;
+        let snapshot = async { house.ana.post("snapshots/", json!({ "drive": drive })).await.status.as_u16() };
+        let path = format!("drives/{drive}/");
+        let (taken, gone) = tokio::join!(snapshot, house.ana.delete(&path));
+        assert!([201, 404, 503].contains(&taken), "{taken}");
+        if gone.status != 204 {
+            gone.expect(503);
+            house.ana.delete(&path).await.expect(204);
+        }
+    }
+    let node = house.ana.node.unwrap().into();
+    let node = house.store.read(move |tx| store::allotments::find(tx, &node)).await.unwrap().unwrap();
+    for resource in [ledger::Resource::BYTES, ledger::Resource::DRIVES, ledger::Resource::SNAPSHOTS] {
+        assert_eq!(node.balance(resource).used, 0, "{resource}");
+    }
     house.assert_sound().await;
 }

@@ -18,6 +18,7 @@ on_both! {
     growing_keeps_the_bytes_and_reads_zeros_beyond
     terraform_stops_puts_and_starts
     fifty_puts_at_once_end_as_one_of_them
+    a_put_never_brings_an_old_size_back
     a_state_that_is_passing_allows_little
 }
 
@@ -151,12 +152,13 @@ async fn terraform_stops_puts_and_starts(house: House) {
     assert_eq!(house.ana.until(&drive, "mounted").await["size"], 2 * GIB);
 }
 
-/// Checklist 89.
+/// Checklist 89. Every second one leaves the size as it was, and must not bring it back once another has grown it.
 async fn fifty_puts_at_once_end_as_one_of_them(house: House) {
     let drive = house.ana.drive("d").await;
+    let size = |n: u64| GIB + (n % 2) * n * 16384;
     let puts = (0..50_u64).map(|n| {
         let (ana, path) = (house.ana.clone(), format!("drives/{drive}/"));
-        tokio::spawn(async move { ana.put(&path, disk(&format!("n{n}"), GIB + n * 16384)).await })
+        tokio::spawn(async move { ana.put(&path, disk(&format!("n{n}"), size(n))).await })
     });
     for answer in join_all(puts).await {
         let answer = answer.unwrap();
@@ -171,8 +173,33 @@ async fn fifty_puts_at_once_end_as_one_of_them(house: House) {
         }
     }
     let shown = house.ana.until(&drive, "unmounted").await;
-    let (name, size) = (shown["name"].as_str().unwrap(), shown["size"].as_u64().unwrap());
-    assert_eq!(name, format!("n{}", (size - GIB) / 16384));
+    let n: u64 = shown["name"].as_str().unwrap()[1..].parse().unwrap();
+    assert_eq!(shown["size"], size(n));
+    house.assert_sound().await;
+}
+
+async fn a_put_never_brings_an_old_size_back(house: House) {
+    let drive = house.ana.drive("d").await;
+    let path = format!("drives/{drive}/");
+    let renaming = (0..4).map(|worker| {
+        let (ana, path) = (house.ana.clone(), path.clone());
+        tokio::spawn(async move {
+            for turn in 0..100 {
+                let seen = ana.get(&path).await.expect(200).json()["size"].as_u64().unwrap();
+                let answer = ana.put(&path, disk(&format!("w{worker}-{turn}"), seen)).await;
+                assert!([200, 400, 503].contains(&answer.status.as_u16()), "{:?}", answer.body);
+            }
+        })
+    });
+    let renaming: Vec<_> = renaming.collect();
+    let mut size = GIB;
+    for _ in 0..20 {
+        size += 16384;
+        while house.ana.put(&path, disk("grown", size)).await.status != 200 {}
+        assert_eq!(house.ana.show(&drive).await["size"], size);
+    }
+    join_all(renaming).await.into_iter().for_each(|worker| worker.unwrap());
+    assert_eq!(house.ana.show(&drive).await["size"], size);
     house.assert_sound().await;
 }
 
