@@ -80,6 +80,11 @@ uuid = "{repository}"
 pool = "disk"
 type = "posix"
 
+[[storage_type]]                # CloudSigma: where drives lie
+name = "dssd"
+default = true
+pool = "disk"
+
 [[tenant]]
 name = "acme"
 limits = {{ bytes = "{all}", objects = 1_000_000 }}
@@ -94,6 +99,18 @@ limits = {{ bytes = "{all}", objects = 1_000_000 }}
     uuid = "{project}"
     members = [{{ user = "{ADMIN}", role = "manager" }}]
     limits = {{ bytes = "{half}" }}
+
+    [[tenant.organization]]     # Cloud Foundry: an organization under the quota `default`
+    name = "acme-org"
+    managers = ["{ADMIN}"]
+
+    [tenant.koodrive]           # KooDrive: room for each type of space
+    department = "{half}"
+    individual = "{half}"
+    group = "{half}"
+    users = [{{ id = "1", user = "{ADMIN}", admin = true }}]
+
+# CarrierX: a partner needs a password or a token. [[tenant.partner]] in site.example.toml shows how.
 "#
     )
 }
@@ -147,6 +164,10 @@ impl FirstLogin {
         ));
         say("# list what is there");
         say(&format!("curl -s -b cookies.txt {url}/api/records/"));
+        say("# make a drive of 1 GiB through the CloudSigma API");
+        say(&format!(
+            "curl -s -u {ADMIN}:{password} -H 'Content-Type: application/json' \\\n  -d '{{\"name\": \"web\", \"media\": \"disk\", \"size\": 1073741824}}' {url}/api/2.0/drives/"
+        ));
         say("# claim space through the native API");
         say(&format!(
             "curl -s -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n  -d '{{\"allotment_id\": \"path:acme/projects/climate\", \"amounts\": {{\"bytes\": 4096}}}}' {url}/plimsoll/v1/claims"

@@ -74,6 +74,26 @@ fn the_readme_is_true() {
 }
 
 #[test]
+fn what_the_first_start_prints_works_when_it_is_pasted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Start::on(&folder.path().join("plimsoll-data")).start();
+    let said = server.said();
+    let (_, lines) = said.split_once("To paste into another terminal:\n").expect("there are lines to paste");
+    let (lines, _) = lines.split_once("\nplimsoll is ready").expect("they end before the address");
+    assert!(lines.contains("/api/auth/login/") && lines.contains("/api/2.0/drives/") && lines.contains("/claims"));
+    // An answer that is an error fails its line.
+    let script = lines.replace("curl -s ", "curl -sf ");
+    let mut bash = Command::new("bash");
+    let out =
+        bash.args(["-euo", "pipefail", "-c", &script]).current_dir(folder.path()).output().expect("bash is there");
+    let printed = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{printed}\n{}", String::from_utf8_lossy(&out.stderr));
+    for made in ["\"data_volume_limit\":1000000000", "hello.txt", "\"name\":\"web\"", "\"state\":\"held\""] {
+        assert!(printed.contains(made), "{made} is not in\n{printed}");
+    }
+}
+
+#[test]
 fn an_ellipsis_fits_anything_and_the_rest_itself_only() {
     assert!(fits("a…c", "abc") && fits("a…", "a") && fits("…\n…x", "1\n2x") && fits("same", "same"));
     assert!(!fits("a…c", "ab") && !fits("same", "same!") && !fits("…x", "xy"));

@@ -1,15 +1,17 @@
 //! Quotas as v2 has them: `space_quota_definitions` and `quota_definitions` (specification, sections 2 and 3.1).
 
+mod asking;
+mod related;
+
 use axum::extract::{Path, State};
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use store::{Error as StoreError, Tx};
 
 use crate::auth::Caller;
-use crate::body::{self, Field, Kind, Params, Raw};
-use crate::cap::{self, CAPS, Caps};
+use crate::body::{self, Params, Raw};
 use crate::error::{Error, Noun};
-use crate::ids::{self, OrgId, QuotaId, SpaceId};
+use crate::ids::{self, OrgId, QuotaId};
 use crate::list::{self, Asked, INLINE_MAX, Table};
 use crate::quota::{self, Quota};
 use crate::reply::Reply;
@@ -17,104 +19,13 @@ use crate::select::Select;
 use crate::wire::{self, v2};
 use crate::{Face, access, again, org, space};
 
-const SPACE_FIELDS: &[Field] = &[
-    ("name", Kind::Text, true),
-    ("non_basic_services_allowed", Kind::Flag, true),
-    ("total_services", Kind::Int, true),
-    ("total_routes", Kind::Int, true),
-    ("memory_limit", Kind::Int, true),
-    ("organization_guid", Kind::Text, true),
-    ("instance_memory_limit", Kind::Int, false),
-    ("app_instance_limit", Kind::Int, false),
-    ("app_task_limit", Kind::Int, false),
-    ("total_service_keys", Kind::Int, false),
-    ("total_reserved_route_ports", Kind::Int, false),
-];
-const ORG_FIELDS: &[Field] = &[
-    ("name", Kind::Text, true),
-    ("non_basic_services_allowed", Kind::Flag, true),
-    ("total_services", Kind::Int, true),
-    ("total_routes", Kind::Int, true),
-    ("memory_limit", Kind::Int, true),
-    ("total_private_domains", Kind::Int, false),
-    ("instance_memory_limit", Kind::Int, false),
-    ("app_instance_limit", Kind::Int, false),
-    ("app_task_limit", Kind::Int, false),
-    ("total_service_keys", Kind::Int, false),
-    ("total_reserved_route_ports", Kind::Int, false),
-];
+use asking::{ORG_FIELDS, SPACE_FIELDS, check, fresh, over};
+pub use related::{apply, spaces, withdraw};
 
 /// Space quotas have no keys of `q` at all.
 const SPACE_TABLE: Table = Table { name: "cf_quotas", q: &[], filters: &[], by_name: false, strict: false };
 const ORG_TABLE: Table =
     Table { name: "cf_quotas", q: &[("name", "cf_quotas.name {}")], filters: &[], by_name: false, strict: false };
-
-/// The fields of a body, over what a quota has.
-fn over(map: &Map<String, Value>, mut quota: Quota) -> Quota {
-    if let Some(name) = map.get("name").and_then(Value::as_str) {
-        quota.name = name.to_owned();
-    }
-    if let Some(paid) = map.get("non_basic_services_allowed").and_then(Value::as_bool) {
-        quota.paid = paid;
-    }
-    for (at, known) in CAPS.iter().enumerate() {
-        // Organizations' domains are no space's, and what v2 does not show it does not read.
-        let is_elsewhere = known.v2.is_empty() || (at == cap::DOMAINS && quota.org.is_some());
-        if let Some(value) = map.get(known.v2).filter(|_| !is_elsewhere) {
-            // Beyond what an integer of theirs holds it is refused below.
-            let value = value.as_i64().unwrap_or(i64::MAX);
-            quota.caps[at] = Some(value).filter(|value| *value != -1);
-        }
-    }
-    quota
-}
-
-/// The rules of v2 (specification, section 2.2).
-fn check(tx: &mut Tx, quota: &Quota) -> Result<(), StoreError> {
-    let noun = quota::noun(quota);
-    let mut faults = Vec::new();
-    if quota.name.trim().is_empty() {
-        faults.push("name presence".to_owned());
-    }
-    if noun == Noun::OrgQuota && quota.caps[cap::MEMORY].is_some_and(|value| value < -1) {
-        return Err(Error::QuotaMemory.noun());
-    }
-    let bounded = [cap::MEMORY, cap::INSTANCE_MEMORY, cap::INSTANCES, cap::TASKS, cap::KEYS, cap::DOMAINS];
-    for (at, known) in CAPS.iter().enumerate() {
-        let value = quota.caps[at].unwrap_or(-1);
-        let is_low = value < -1 && bounded.contains(&at);
-        if is_low || !(-quota::CAP_MAX - 1..=quota::CAP_MAX).contains(&value) {
-            faults.push(format!("{0} invalid_{0}", known.v2));
-        }
-    }
-    if !quota::ports_fit(tx, quota)? {
-        let why = if noun == Noun::SpaceQuota { quota::PORTS_OF_SPACE } else { quota::PORTS_OF_ORG };
-        faults.push(why.to_owned());
-    }
-    if !faults.is_empty() {
-        return Err(Error::Invalid(noun, faults.join(", ")).noun());
-    }
-    quota::check_name(tx, quota)
-}
-
-fn fresh(face: &Face, tenant: store::TenantId, org: Option<OrgId>) -> Quota {
-    let mut caps = Caps::default();
-    match org {
-        Some(_) => caps[cap::TASKS] = Some(5),
-        None => caps[cap::PORTS] = Some(0),
-    }
-    Quota {
-        id: QuotaId(ids::guid(&face.store)),
-        tenant,
-        org,
-        name: String::new(),
-        paid: true,
-        caps,
-        version: 1,
-        created_at: 0,
-        updated_at: 0,
-    }
-}
 
 /// `POST /v2/space_quota_definitions`.
 pub async fn create_space(State(face): State<Face>, caller: Caller, Raw(body): Raw) -> Result<Reply, Error> {
@@ -412,77 +323,4 @@ pub fn removed_reply(face: &Face, params: &Params) -> Reply {
     });
     let job = json!({ "metadata": metadata, "entity": { "guid": id, "status": "finished" } });
     Reply::v2(StatusCode::ACCEPTED, &job)
-}
-
-/// `GET /v2/space_quota_definitions/{guid}/spaces`.
-pub async fn spaces(
-    State(face): State<Face>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    params: Params,
-) -> Result<Reply, Error> {
-    let mut asked = Asked::v2(&params, &space::TABLE)?;
-    let path = format!("/v2/space_quota_definitions/{guid}/spaces");
-    access::narrow_to_spaces(&mut asked.select, &caller, "cf_spaces.id", "cf_spaces.organization_id");
-    let read = face.store.read(move |tx| {
-        let quota = seen(tx, &caller, &guid)?;
-        asked.select.and_equal("cf_spaces.quota_id", Some(quota.id));
-        Ok((asked.read(tx, space::COLUMNS, space::FROM)?, asked))
-    });
-    let (page, asked) = read.await?;
-    let spaces = page.rows.iter().map(space::from_row).collect::<Result<Vec<_>, _>>()?;
-    Ok(Reply::v2(StatusCode::OK, &asked.v2_frame(&path, page.total, spaces.iter().map(v2::space).collect())))
-}
-
-/// The space that a path names beside a quota, by the name its class has in the sentence.
-fn named_space(tx: &mut Tx, caller: &Caller, guid: &str) -> Result<space::Space, StoreError> {
-    let missing = || Error::Relation(format!("Could not find VCAP::CloudController::Space with guid: {guid}")).noun();
-    space::known(tx, caller, guid)?.ok_or_else(missing)
-}
-
-/// `PUT /v2/space_quota_definitions/{guid}/spaces/{space}`: instead of the quota the space had.
-pub async fn apply(
-    State(face): State<Face>,
-    caller: Caller,
-    Path((guid, space)): Path<(String, String)>,
-) -> Result<Reply, Error> {
-    let applied = again(|| async {
-        let (who, guid, space) = (caller.clone(), guid.clone(), space.clone());
-        let read = face.store.read(move |tx| {
-            let quota = managed(tx, &who, &guid)?;
-            let space = named_space(tx, &who, &space)?;
-            if Some(space.org) != quota.org {
-                let why = "space_quota_definition invalid_organization";
-                return Err(Error::Invalid(Noun::SpaceQuota, why.to_owned()).noun());
-            }
-            Ok((quota.id, quota::apply(&who, quota, vec![space.id.0])))
-        });
-        let (id, unit) = read.await?;
-        face.store.write(unit).await?;
-        Ok(id)
-    });
-    Ok(Reply::v2(StatusCode::CREATED, &show(&face, applied.await?).await?))
-}
-
-/// `DELETE /v2/space_quota_definitions/{guid}/spaces/{space}`: nothing, if the space has another or none.
-pub async fn withdraw(
-    State(face): State<Face>,
-    caller: Caller,
-    Path((guid, space)): Path<(String, String)>,
-) -> Result<Reply, Error> {
-    let withdrawn = again(|| async {
-        let (who, guid, space) = (caller.clone(), guid.clone(), space.clone());
-        let read = face.store.read(move |tx| {
-            let quota = managed(tx, &who, &guid)?;
-            let space = named_space(tx, &who, &space)?;
-            let is_applied = space.quota == Some(quota.id);
-            Ok(is_applied.then(|| quota::withdraw(&who, quota, vec![SpaceId(space.id.0)])))
-        });
-        if let Some(unit) = read.await? {
-            face.store.write(unit).await?;
-        }
-        Ok(())
-    });
-    withdrawn.await?;
-    Ok(Reply::nothing())
 }

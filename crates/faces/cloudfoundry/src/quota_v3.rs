@@ -2,25 +2,30 @@
 //!
 //! Both kinds are read and told alike. They differ in who may write, when that is looked at, and what they are applied to.
 
-use std::collections::HashSet;
+mod asking;
+mod related;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::body::{self, Base, Faults, Params, Raw};
-use crate::cap::{CAPS, Caps};
+use crate::cap::Caps;
 use crate::error::{Error, Noun};
-use crate::ids::{self, OrgId, QuotaId, SpaceId};
+use crate::ids::{self, OrgId, QuotaId};
 use crate::list::{Asked, Table};
 use crate::quota::{self, Quota};
 use crate::reply::Reply;
 use crate::select::Select;
 use crate::wire::v3;
-use crate::{Face, access, again, job, org, space};
+use crate::{Face, access, again, job, org};
+
+use asking::{Asking, relation_to_many};
+pub use related::{apply_orgs, apply_spaces, withdraw};
+use related::{check_one_tenant, orgs_named, spaces_named, told};
 
 const SPACE_TABLE: Table = Table {
     name: "cf_quotas",
@@ -49,76 +54,6 @@ const APPLIED_TO_SPACES: &str =
 const APPLIED_TO_ORGS: &str = "This quota is applied to one or more organizations. Apply different quotas to those \
     organizations before deleting.";
 
-/// What a body says of a quota.
-struct Asking {
-    name: Option<String>,
-    paid: Option<bool>,
-    caps: Vec<(usize, Option<i64>)>,
-}
-
-impl Asking {
-    fn over(self, mut quota: Quota) -> Quota {
-        quota.name = self.name.unwrap_or(quota.name);
-        quota.paid = self.paid.unwrap_or(quota.paid);
-        for (at, value) in self.caps {
-            quota.caps[at] = value;
-        }
-        quota
-    }
-
-    /// Reads name and blocks. `blocks` are those that are looked into.
-    fn read(map: &Map<String, Value>, required: bool, blocks: &[&str], faults: &mut Faults) -> Asking {
-        let name = faults.name(map, required);
-        let mut asking = Asking { name, paid: None, caps: Vec::new() };
-        for block in blocks {
-            asking.block(map, block, faults);
-        }
-        asking
-    }
-
-    fn block(&mut self, map: &Map<String, Value>, block: &str, faults: &mut Faults) {
-        let mut title = block.to_owned();
-        title[..1].make_ascii_uppercase();
-        let fields = match map.get(block) {
-            None | Some(Value::Null) => return,
-            Some(Value::Object(fields)) => fields,
-            Some(_) => return faults.add(format!("{title} must be an object")),
-        };
-        let here = || CAPS.iter().enumerate().filter(|(_, cap)| cap.v3.0 == block);
-        let mut known: Vec<&str> = here().map(|(_, cap)| cap.v3.1).collect();
-        if block == "services" {
-            known.push("paid_services_allowed");
-            match fields.get("paid_services_allowed") {
-                None | Some(Value::Null) => {}
-                Some(Value::Bool(paid)) => self.paid = Some(*paid),
-                Some(_) => faults.add("Services Paid services allowed must be a boolean"),
-            }
-        }
-        faults.unknown(&format!("{title} "), fields, &known);
-        for (at, cap) in here() {
-            let Some(value) = fields.get(cap.v3.1) else { continue };
-            match number(value) {
-                Ok(value) => self.caps.push((at, value)),
-                Err(why) => faults.add(format!("{title} {} {why}", cap.title)),
-            }
-        }
-    }
-}
-
-/// A limit; null is none.
-fn number(value: &Value) -> Result<Option<i64>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Number(number) => match (number.as_i64(), number.is_f64()) {
-            (_, true) => Err("must be an integer".to_owned()),
-            (Some(value), _) if value < 0 => Err("must be greater than or equal to 0".to_owned()),
-            (Some(value), _) if value <= quota::CAP_MAX => Ok(Some(value)),
-            _ => Err(format!("must be less than or equal to {}", quota::CAP_MAX)),
-        },
-        _ => Err("is not a number".to_owned()),
-    }
-}
-
 fn fresh(face: &Face, tenant: store::TenantId, org: Option<OrgId>) -> Quota {
     Quota {
         id: QuotaId(ids::guid(&face.store)),
@@ -139,11 +74,6 @@ fn check(tx: &mut Tx, quota: &Quota) -> Result<(), StoreError> {
         return Err(Error::Unprocessable(why.to_owned()).noun());
     }
     quota::check_name(tx, quota)
-}
-
-/// A list of guids as Cloud Controller puts it into a sentence.
-fn told(guids: &[String]) -> String {
-    format!("[{}]", guids.iter().map(|guid| format!("\"{guid}\"")).collect::<Vec<_>>().join(", "))
 }
 
 /// `POST /v3/space_quotas`.
@@ -244,58 +174,6 @@ pub async fn create_org(
     });
     let id = made.await?;
     Ok(Reply::v3(StatusCode::CREATED, &show(&face, &caller, &base, id).await?))
-}
-
-fn relation_to_many(map: &Map<String, Value>, name: &str, faults: &mut Faults) -> Vec<String> {
-    let data = &map.get("relationships").unwrap_or(&Value::Null)[name];
-    if data.is_null() || data["data"].as_array().is_some_and(Vec::is_empty) {
-        return Vec::new();
-    }
-    faults.guids(&data["data"])
-}
-
-fn spaces_named(
-    tx: &mut Tx,
-    caller: &Caller,
-    guids: &[String],
-    missing: impl Fn(&[String]) -> String,
-) -> Result<Vec<space::Space>, StoreError> {
-    let (mut found, mut alien) = (Vec::new(), Vec::new());
-    let mut seen = HashSet::new();
-    for guid in guids.iter().filter(|guid| seen.insert(guid.as_str())) {
-        let space = space::known(tx, caller, guid)?;
-        match space {
-            Some(space) if access::sees_space(tx, caller, &space)? => found.push(space),
-            _ => alien.push(guid.clone()),
-        }
-    }
-    if alien.is_empty() { Ok(found) } else { Err(Error::Unprocessable(missing(&alien)).noun()) }
-}
-
-fn orgs_named(tx: &mut Tx, caller: &Caller, guids: &[String], end: &str) -> Result<Vec<org::Org>, StoreError> {
-    let (mut found, mut alien) = (Vec::new(), Vec::new());
-    let mut seen = HashSet::new();
-    for guid in guids.iter().filter(|guid| seen.insert(guid.as_str())) {
-        match org::known(tx, caller, guid)? {
-            Some(org) => found.push(org),
-            None => alien.push(guid.clone()),
-        }
-    }
-    if alien.is_empty() {
-        return Ok(found);
-    }
-    let why = format!("Organizations with guids {} do not exist{end}", told(&alien));
-    Err(Error::Unprocessable(why).noun())
-}
-
-/// A quota is one tenant's: an operator, who sees all, cannot apply it to another's organization.
-fn check_one_tenant(orgs: &[org::Org], quota: &Quota) -> Result<(), StoreError> {
-    let alien: Vec<String> =
-        orgs.iter().filter(|org| org.tenant != quota.tenant).map(|org| org.id.to_string()).collect();
-    if alien.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Unprocessable(format!("Organizations with guids {} do not exist", told(&alien))).noun())
 }
 
 /// The quota as the caller sees it: applied to what they see.
@@ -515,113 +393,4 @@ async fn remove(
         Ok(tenant)
     });
     removed.await
-}
-
-/// `POST /v3/space_quotas/{guid}/relationships/spaces`.
-pub async fn apply_spaces(
-    State(face): State<Face>,
-    caller: Caller,
-    Base(base): Base,
-    Path(guid): Path<String>,
-    Raw(body): Raw,
-) -> Result<Reply, Error> {
-    let (who, wanted) = (caller.clone(), guid.clone());
-    face.store.read(move |tx| managed(tx, &who, &wanted).map(drop)).await?;
-    let guids = data(&body)?;
-    let applied = again(|| async {
-        let (who, guid, guids) = (caller.clone(), guid.clone(), guids.clone());
-        let read = face.store.read(move |tx| {
-            let quota = managed(tx, &who, &guid)?;
-            let spaces = spaces_named(tx, &who, &guids, |alien| {
-                format!("Spaces with guids {} do not exist, or you do not have access to them.", told(alien))
-            })?;
-            if spaces.iter().any(|space| Some(space.org) != quota.org) {
-                let why = "Space quotas cannot be applied outside of their owning organization.";
-                return Err(Error::Unprocessable(why.to_owned()).noun());
-            }
-            Ok(quota::apply(&who, quota, spaces.into_iter().map(|space| space.id.0).collect()))
-        });
-        Ok(face.store.write(read.await?).await.map(drop)?)
-    });
-    applied.await?;
-    related(&face, caller, base, guid, seen, "space_quotas", "spaces").await
-}
-
-/// `POST /v3/organization_quotas/{guid}/relationships/organizations`: instead of the quotas they had.
-pub async fn apply_orgs(
-    State(face): State<Face>,
-    caller: Caller,
-    Base(base): Base,
-    Path(guid): Path<String>,
-    Raw(body): Raw,
-) -> Result<Reply, Error> {
-    if !caller.is_admin() {
-        return Err(Error::Denied);
-    }
-    let (who, wanted) = (caller.clone(), guid.clone());
-    face.store.read(move |tx| of_orgs(tx, &who, &wanted).map(drop)).await?;
-    let guids = data(&body)?;
-    let applied = again(|| async {
-        let (who, guid, guids) = (caller.clone(), guid.clone(), guids.clone());
-        let read = face.store.read(move |tx| {
-            let quota = of_orgs(tx, &who, &guid)?;
-            let orgs = orgs_named(tx, &who, &guids, "")?;
-            check_one_tenant(&orgs, &quota)?;
-            Ok(quota::apply(&who, quota, orgs.into_iter().map(|org| org.id.0).collect()))
-        });
-        Ok(face.store.write(read.await?).await.map(drop)?)
-    });
-    applied.await?;
-    related(&face, caller, base, guid, of_orgs, "organization_quotas", "organizations").await
-}
-
-fn data(body: &bytes::Bytes) -> Result<Vec<String>, Error> {
-    let map = body::v3(body)?;
-    let mut faults = Faults::default();
-    faults.unknown("", &map, &["data"]);
-    let guids = faults.guids(map.get("data").unwrap_or(&Value::Null));
-    faults.end()?;
-    Ok(guids)
-}
-
-async fn related(
-    face: &Face,
-    caller: Caller,
-    base: String,
-    guid: String,
-    find: fn(&mut Tx, &Caller, &str) -> Result<Quota, StoreError>,
-    of: &str,
-    to: &str,
-) -> Result<Reply, Error> {
-    let link = v3::link(&base, &format!("{of}/{guid}/relationships/{to}"));
-    let read = face.store.read(move |tx| {
-        let quota = find(tx, &caller, &guid)?;
-        visible(tx, &caller, &quota)
-    });
-    let mut told = v3::to_many(&read.await?);
-    told["links"] = json!({ "self": link });
-    Ok(Reply::v3(StatusCode::OK, &told))
-}
-
-/// `DELETE /v3/space_quotas/{guid}/relationships/spaces/{space}`.
-pub async fn withdraw(
-    State(face): State<Face>,
-    caller: Caller,
-    Path((guid, space)): Path<(String, String)>,
-) -> Result<Reply, Error> {
-    let withdrawn = again(|| async {
-        let (who, guid, space) = (caller.clone(), guid.clone(), space.clone());
-        let read = face.store.read(move |tx| {
-            let quota = managed(tx, &who, &guid)?;
-            let found = space::known(tx, &who, &space)?.filter(|found| found.quota == Some(quota.id));
-            let why = format!(
-                "Unable to remove quota from space with guid '{space}'. Ensure the space quota is applied to this space."
-            );
-            let found = found.ok_or_else(|| Error::Unprocessable(why).noun())?;
-            Ok(quota::withdraw(&who, quota, vec![SpaceId(found.id.0)]))
-        });
-        Ok(face.store.write(read.await?).await.map(drop)?)
-    });
-    withdrawn.await?;
-    Ok(Reply::nothing())
 }
