@@ -36,7 +36,9 @@ impl Peer {
         let rights = folder.path().join("s3.json");
         std::fs::write(&rights, r#"{"identities":[{"name":"anonymous","actions":["Admin","Read","Write","List"]}]}"#)?;
         let mut command = debian::ordinary(&weed)?;
-        command.args(["-logtostderr=true", "server", "-ip=127.0.0.1", "-filer", "-s3", "-s3.port.iceberg=0"]);
+        command.args(["-logtostderr=true", "server", "-ip=127.0.0.1", "-filer", "-s3"]);
+        // Without what listens on ports of its own choice, and what reports to its makers.
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
         command.args(["-volume.max=20", "-master.volumeSizeLimitMB=1024"]);
         for (name, port) in ["master", "volume", "filer", "s3"].iter().zip(&ports) {
             command.arg(format!("-{name}.port={port}"));
